@@ -1,0 +1,23 @@
+"""App configurations of the project itself."""
+
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+# Imported for what loading them does: tasks of any process belong to our Celery app, and the
+# system checks are registered.
+from backoffice import celery, checks
+
+__all__ = ["BackofficeConfig", "OrderDeskAdminConfig", "celery", "checks"]
+
+
+class BackofficeConfig(AppConfig):
+    """The project's own app: static files, commands, system checks."""
+
+    name = "backoffice"
+
+
+class OrderDeskAdminConfig(AdminConfig):
+    """Django's admin, with our site as the default one."""
+
+    default = False
+    default_site = "backoffice.admin.OrderDeskAdminSite"

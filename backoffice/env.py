@@ -1,0 +1,215 @@
+"""Typed readers of the environment that collect what is wrong instead of stopping at the first.
+
+A variable that is set but empty counts as unset. Messages never hold the value of a secret.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ImproperlyConfigured
+
+from backoffice.market_hours import MarketHours
+
+T = TypeVar("T")
+
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+class Environment:
+    """The variables of one process; ``finish`` raises once for everything that was wrong."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.problems: list[str] = []
+        self.missing: list[str] = []  # what a web, worker or beat process cannot go without
+
+    def text(self, name: str, default: str = "", *, needed: bool = False) -> str:
+        """Return ``$NAME`` without surrounding blanks."""
+        text = self._variables.get(name, "").strip()
+        if needed and not text:
+            self.missing.append(name)
+        return text or default
+
+    def secret(self, name: str, *, needed: bool = False) -> str:
+        """Return ``$NAME``, or what stands in the file ``$NAME_FILE``."""
+        path = self.text(f"{name}_FILE")
+        if not path:
+            return self.text(name, needed=needed)
+        if self.text(name):
+            self.problems.append(f"{name} and {name}_FILE are both set: which one counts?")
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            self.problems.append(f"{name}_FILE={path!r} cannot be read: {reason}")
+            return ""
+        if not text:
+            self.problems.append(f"{name}_FILE={path!r} is empty")
+        return text
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return ``$NAME`` as yes or no."""
+        text = self.text(name).lower()
+        if text and text not in YES + NO:
+            self.problems.append(f"{name}={text!r} is neither 1 nor 0")
+        return text in YES if text in YES + NO else default
+
+    def integer(self, name: str, default: int, *, least: int = 0) -> int:
+        """Return ``$NAME``, a whole number of at least ``least``."""
+        return self._read(name, default, lambda text: _whole(text, least))
+
+    def seconds(self, name: str, default: int) -> timedelta:
+        """Return ``$NAME``, a whole number of seconds."""
+        return timedelta(seconds=self.integer(name, default))
+
+    def optional_seconds(self, name: str) -> timedelta | None:
+        """Return ``$NAME``, a whole number of seconds, or None where it is not set."""
+        return self.seconds(name, 0) if self.text(name) else None
+
+    def list(self, name: str, *, needed: bool = False) -> list[str]:
+        """Return the items of ``$NAME``, which are separated by commas."""
+        items = self.text(name, needed=needed).split(",")
+        return [item.strip() for item in items if item.strip()]
+
+    def url(self, name: str, *, needed: bool = False) -> str:
+        """Return ``$NAME``, an https address without the last slash; http on loopback only."""
+        self.text(name, needed=needed)
+        return self._read(name, "", _web_address)
+
+    def pem(self, name: str, *, needed: bool = False) -> str:
+        r"""Return the secret ``NAME``, a PEM; a literal ``\n`` in it is a line end."""
+        text = self.secret(name, needed=needed).replace("\\n", "\n")
+        if text and not text.startswith("-----BEGIN "):
+            self.problems.append(f"{name} is not a PEM: it does not start with -----BEGIN")
+        return text
+
+    def hours(self, name: str) -> MarketHours:
+        """Return ``$NAME`` as opening hours; unset is always open."""
+        return self._read(name, MarketHours(), MarketHours.parse)
+
+    def zone(self, name: str, default: str) -> str:
+        """Return ``$NAME``, the name of a time zone."""
+        return self._read(name, default, _zone_name)
+
+    def database(self, name: str, default: Path) -> dict[str, Any]:
+        """Return Django's description of the database at ``NAME``; unset: SQLite at ``default``."""
+        text = self.secret(name)
+        try:
+            return database(text, base=default.parent) if text else sqlite(str(default))
+        except ValueError as error:  # its text is ours, the address may hold a password
+            self.problems.append(f"{name} {error}")
+            return sqlite(str(default))
+
+    def redis(self, name: str, *, needed: bool = False) -> str:
+        """Return the secret ``NAME``, the address of a Redis."""
+        text = self.secret(name, needed=needed)
+        if text and not text.startswith(("redis://", "rediss://", "unix://")):
+            self.problems.append(f"{name} is not like redis://host:6379/0")
+            return ""
+        return text
+
+    def finish(self) -> None:
+        """Raise one ImproperlyConfigured that names everything that is wrong."""
+        if not self.problems:
+            return
+        lines = ["The environment cannot be used:", *(f"- {problem}" for problem in self.problems)]
+        if self.missing:
+            lines.append(f"A web, worker or beat process also needs: {', '.join(self.missing)}")
+        raise ImproperlyConfigured("\n".join(lines))
+
+    def _read(self, name: str, default: T, read: Callable[[str], T]) -> T:
+        text = self.text(name)
+        if not text:
+            return default
+        try:
+            return read(text)
+        except ValueError as error:
+            self.problems.append(f"{name}={text!r}: {error}")
+            return default
+
+
+def database(url: str, *, base: Path) -> dict[str, Any]:
+    """Return Django's description of the database at ``url``; ValueError says what is wrong.
+
+    ``sqlite:///name`` is relative to ``base``, ``sqlite:////name`` is not. What follows a ``?`` in
+    a PostgreSQL address is handed to its driver (``sslmode=verify-full``).
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        path = unquote(rest[1:])
+        return sqlite(path if path == ":memory:" else str(base / path))
+    if scheme not in {"postgres", "postgresql"}:
+        raise ValueError("is neither postgres://user:password@host:5432/name nor sqlite:///path")
+    return _postgresql(url)
+
+
+def sqlite(path: str) -> dict[str, Any]:
+    """Return the description of an SQLite database that several threads can write to in turn."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": path,
+        "OPTIONS": {
+            # A writer that first reads would otherwise fail at once when another got in between.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            # FULL: what was acknowledged is on disk even if the power fails.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+        },
+    }
+
+
+def _postgresql(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError("has a port that is not a number") from None
+    name = unquote(parts.path.removeprefix("/"))
+    if not name:
+        raise ValueError("names no database: postgres://user:password@host:5432/name")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(port or ""),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, **dict(parse_qsl(parts.query))},
+    }
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("it is not like https://host")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("http is accepted on loopback only, use https")
+    return text.rstrip("/")
+
+
+def _whole(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise ValueError(f"it is not a whole number of at least {least}")
+    return int(text)
+
+
+def _zone_name(text: str) -> str:
+    try:
+        return ZoneInfo(text).key
+    except (KeyError, ValueError, OSError):
+        raise ValueError("it is not a time zone like Europe/Berlin") from None

@@ -1,0 +1,1 @@
+"""What we hold of portfolio orders and orders: journal, fold, timeline, admin."""

@@ -1,0 +1,1 @@
+"""The way in: signed deliveries from upstream."""

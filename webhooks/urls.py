@@ -1,0 +1,5 @@
+"""Paths below ``/webhooks/``."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
