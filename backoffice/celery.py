@@ -1,0 +1,73 @@
+"""The Celery app: ``celery -A backoffice worker`` and ``celery -A backoffice beat``.
+
+Tasks carry ids only and may run twice or never: the rows in the database are the queue.
+"""
+
+import os
+from typing import Any
+
+from celery import Celery, signals
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from backoffice import checks, log
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backoffice.settings")
+
+app = Celery("backoffice")
+app.config_from_object(
+    {
+        "broker_url": settings.REDIS_URL or "memory://",
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": (
+            # Longer than any task: a task of a worker that died is given to another after it.
+            {"visibility_timeout": 900, "socket_keepalive": True}
+            if settings.REDIS_URL
+            else {"polling_interval": 0.02}
+        ),
+        "task_default_queue": "order-desk",
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_soft_time_limit": 240,
+        "task_time_limit": 300,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "beat_scheduler": "celery.beat:Scheduler",  # in memory: every task claims its own rows
+        "beat_schedule": {
+            # A tick that nobody fetched is void when the next one comes.
+            "sweep": {"task": "orders.tasks.sweep", "schedule": 15, "options": {"expires": 15}},
+            "discover": {
+                "task": "orders.tasks.discover",
+                "schedule": 60,
+                "options": {"expires": 60},
+            },
+        },
+        "timezone": "UTC",
+    }
+)
+app.autodiscover_tasks()
+
+
+@signals.celeryd_init.connect
+@signals.beat_init.connect
+def refuse_to_start_incomplete(**_: Any) -> None:
+    """End a worker or beat that lacks a setting, with one message that names all of them."""
+    try:
+        checks.require_complete()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from None
+
+
+@signals.setup_logging.connect
+def keep_our_logging(**_: Any) -> None:
+    """Keep Django's LOGGING: with a receiver here, Celery installs none of its own."""
+
+
+@signals.task_prerun.connect
+def name_the_task_in_the_log(task_id: str, **_: Any) -> None:
+    """Write the task's id where the log has the id of a request."""
+    log.request_id.set(task_id)

@@ -1,0 +1,72 @@
+"""What every request passes: an id for the log, the short way for open paths, the CSP."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponseBase
+from django.template.response import SimpleTemplateResponse
+from django.urls import resolve
+
+from backoffice import log
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+# Callers without a browser: with and without the last slash, never a redirect.
+OPEN_PATHS = {"/webhooks/investment-api", "/health/live", "/health/ready", "/metrics"}
+REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'"
+)
+
+
+class RequestIdMiddleware:
+    """Give each request an id, the caller's where it sends a sound one, and send it back."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer with the id, and log under it."""
+        sent = request.headers.get("X-Request-ID", "")
+        request_id = sent if REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        token = log.request_id.set(request_id)
+        try:
+            response = self.get_response(request)
+        finally:
+            log.request_id.reset(token)
+        response["X-Request-ID"] = request_id
+        return response
+
+
+class OpenPathMiddleware:
+    """Answer the open paths at once, past all further middleware.
+
+    So no redirect, host check, session, CSRF check or lock-out can reach a delivery, now or after
+    a change of ``MIDDLEWARE``.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer an open path here, hand any other on."""
+        if request.path_info.removesuffix("/") not in OPEN_PATHS:
+            return self.get_response(request)
+        match = request.resolver_match = resolve(request.path_info)
+        response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+        return response.render() if isinstance(response, SimpleTemplateResponse) else response
+
+
+class ContentSecurityPolicyMiddleware:
+    """Allow nothing on a page but what comes from here, and nothing inline."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer with the policy."""
+        response = self.get_response(request)
+        response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        return response
