@@ -1,0 +1,53 @@
+"""The environment and the fixtures that tests share.
+
+Without services: SQLite in a file (threads and WAL as in real life) and the in-memory broker. With
+``TEST_DATABASE_URL`` and ``TEST_REDIS_URL``: PostgreSQL and Redis. What the developer's own
+environment sets for the product does not count.
+"""
+
+import os
+from pathlib import Path
+
+import django
+import pytest
+from django.conf import settings
+
+SERVICES = {"DATABASE_URL": "TEST_DATABASE_URL", "REDIS_URL": "TEST_REDIS_URL"}
+OWN_PREFIXES = ("INVESTMENT_API_", "WEBHOOK_", "POLL_", "STALE_")
+OWN_NAMES = {
+    "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "DEBUG", "GAP_GRACE", "LATE_AFTER",
+    "MARKET_HOURS", "METRICS_TOKEN", "REDIS_URL", "REQUIRE_SECOND_FACTOR", "SECRET_KEY",
+    "SECURE_SSL_REDIRECT", "TIME_ZONE",
+}  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """Set the environment before Django reads it, then set Django up."""
+    if settings.configured:
+        pytest.exit("unset DJANGO_SETTINGS_MODULE: the tests set it with an environment of their own")
+    for name in list(os.environ):
+        if name.removesuffix("_FILE") in OWN_NAMES or name.startswith(OWN_PREFIXES):
+            del os.environ[name]
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "backoffice.settings",
+        "SECRET_KEY": "a key for tests, long enough for every check of its length",
+        "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+        "REQUIRE_SECOND_FACTOR": "0",
+        "SECURE_SSL_REDIRECT": "0",
+        "TIME_ZONE": "Europe/Berlin",
+    }
+    os.environ |= {
+        name: os.environ[test] for name, test in SERVICES.items() if os.environ.get(test)
+    }
+    django.setup()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep SQLite's test database in a file: in memory, threads lock each other out at once."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        folder: Path = tmp_path_factory.mktemp("database")
+        database["TEST"] = {**database.get("TEST", {}), "NAME": str(folder / "test.sqlite3")}
+        # A test's database need not survive a power cut.
+        database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF"
