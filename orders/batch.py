@@ -1,0 +1,225 @@
+"""One batch of journal entries folded into rows: lock, fold in memory, write in bulk. Used by the projection alone.
+
+Rows are always locked in this order, so that two batches cannot deadlock: portfolio orders by id,
+then orders by id, missing rows inserted before; executions are read under their order's lock.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+
+from orders import clocks
+from orders.facts import Reading
+from orders.fold import Fact, announce, fold, fold_listing, link, own_parent, settle
+from orders.lifecycle import Kind
+from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
+from orders.tracked import Tracked
+
+RECONCILIATION_WRITES = {"asking_until", "checked_at", "check_error"}
+
+
+class Batch:
+    """Entries and what they say, on the way into rows."""
+
+    def __init__(self, *, now: datetime) -> None:
+        self.now = now
+        self.readings: list[tuple[JournalEntry, Reading]] = []
+        self.refused: list[JournalEntry] = []
+        self.applied: list[JournalEntry] = []
+        self.unchanged: list[JournalEntry] = []
+        self.portfolio_orders: dict[UUID, PortfolioOrder] = {}
+        self.orders: dict[UUID, Order] = {}
+        self.executions: dict[UUID, dict[UUID, Execution]] = {}  # by order
+        self._new: set[Tracked] = set()
+        self._touched: set[models.Model] = set()
+        self._news: set[Tracked] = set()
+
+    def add(self, entry: JournalEntry, reading: Reading) -> None:
+        """Take an entry with what it says."""
+        self.readings.append((entry, reading))
+
+    def refuse(self, entry: JournalEntry, reason: str) -> None:
+        """Take an entry that cannot be read: it will be quarantined with the reason."""
+        entry.outcome, entry.message = Outcome.QUARANTINED, reason
+        self.refused.append(entry)
+
+    def lock(self) -> None:
+        """Insert the missing rows and lock all rows concerned."""
+        facts = [fact for _, reading in self.readings for fact in reading.facts]
+        listings = [listing for _, reading in self.readings for listing in reading.listings]
+        entries = [*self.refused, *(entry for entry, _ in self.readings)]
+        told = {fact.id for fact in facts if fact.kind is Kind.PORTFOLIO_ORDER}
+        named = {
+            fact.order_id or fact.id for fact in facts if fact.kind is not Kind.PORTFOLIO_ORDER
+        }
+        named |= {listing.order_id for listing in listings}
+        named |= {order_id for _, reading in self.readings for order_id in reading.named}
+        wanted = named | {entry.order_id for entry in entries if entry.order_id}
+        links = dict(Order.objects.filter(pk__in=wanted).values_list("pk", "portfolio_order_id"))
+
+        parents = told | {entry.portfolio_order_id for entry in entries if entry.portfolio_order_id}
+        parents |= {parent for parent in links.values() if parent} | _named_parents(facts)
+        known = set(PortfolioOrder.objects.filter(pk__in=told).values_list("pk", flat=True))
+        _insert(PortfolioOrder, told - known)
+        self.portfolio_orders = _locked(PortfolioOrder, parents)
+        new = [row for row in self.portfolio_orders.values() if not row.fact]
+        if new:  # their orders came first, and need no checks of their own from now on
+            wanted |= set(
+                Order.objects.filter(portfolio_order__in=new).values_list("pk", flat=True)
+            )
+        _insert(Order, named - links.keys())
+        self.orders = _locked(Order, wanted)
+        self._new.update(
+            new, (row for pk, row in self.orders.items() if pk not in links and not row.news_at)
+        )
+        for execution in Execution.objects.filter(order_id__in=list(self.orders)):
+            self.executions.setdefault(execution.order_id, {})[execution.pk] = execution
+
+    def fold(self) -> None:
+        """Fold entry by entry, in memory."""
+        first_webhook = clocks.first_webhook_at()
+        for entry, reading in self.readings:
+            changed, rows = self._fold_entry(reading)
+            entry.outcome = Outcome.APPLIED if changed else Outcome.NO_CHANGE
+            (self.applied if changed else self.unchanged).append(entry)
+            for row in rows:
+                clocks.watch_for_gap(
+                    row, recorded_at=entry.recorded_at, first_webhook_at=first_webhook
+                )
+            heard = self._about(entry)
+            for row in heard:
+                clocks.hear(row, entry)
+            self._touched.update(heard)
+            if changed:
+                self._news.update(heard)
+        self._schedule()
+
+    def write(self) -> None:
+        """Write the changed rows and the outcomes: one statement for each table and outcome."""
+        for model in (PortfolioOrder, Order, Execution):
+            rows = sorted(
+                (row for row in self._touched if type(row) is model), key=lambda row: row.pk
+            )
+            _upsert(model, rows)
+        for entries in (self.applied, self.unchanged):
+            ids = [entry.pk for entry in entries]
+            if ids:
+                JournalEntry.objects.filter(pk__in=ids).update(
+                    outcome=entries[0].outcome, applied_at=self.now
+                )
+        for entry in self.refused:  # rare, and each has a reason of its own
+            entry.applied_at = self.now
+            entry.save(update_fields=["outcome", "applied_at", "message"])
+
+    def _fold_entry(self, reading: Reading) -> tuple[bool, list[Tracked]]:
+        """Fold one entry; return whether any row changed, and the rows that may have."""
+        changed = False
+        rows: list[Tracked] = []
+        for fact in reading.facts:
+            row = self._row_of(fact)
+            changed |= fold(row, fact)
+            self._touched.add(row)
+            rows.append(self.orders[row.order_id] if isinstance(row, Execution) else row)
+        for listing in reading.listings:
+            order = self.orders[listing.order_id]
+            if fold_listing(order, listing) | link(order, listing.portfolio_order_id):
+                changed = True
+                rows.append(order)
+        if reading.announced:
+            announce(rows[0], reading.announced)
+        for row in dict.fromkeys(rows):
+            statuses = {execution.status for execution in self.executions.get(row.pk, {}).values()}
+            changed |= settle(row, statuses if isinstance(row, Order) else set())
+            if isinstance(row, Order):
+                changed |= link(row)
+            self._touched.add(row)
+        return changed, rows
+
+    def _row_of(self, fact: Fact) -> Any:
+        if fact.kind is Kind.PORTFOLIO_ORDER:
+            return self.portfolio_orders[fact.id]
+        if fact.kind is Kind.ORDER or fact.order_id is None:
+            return self.orders[fact.id]
+        executions = self.executions.setdefault(fact.order_id, {})
+        return executions.setdefault(fact.id, Execution(id=fact.id, order_id=fact.order_id))
+
+    def _about(self, entry: JournalEntry) -> list[Tracked]:
+        """Return the row an entry is about, and the portfolio order of that."""
+        order = self.orders.get(entry.order_id) if entry.order_id else None
+        parent = order.portfolio_order_id if order else entry.portfolio_order_id
+        rows = [order, self.portfolio_orders.get(parent) if parent else None]
+        return [row for row in rows if row is not None]
+
+    def _schedule(self) -> None:
+        """Set when to ask next about all with news, all that are new, all of which an entry was refused."""
+        rows = self._news | self._new
+        for order in self.orders.values():
+            parent = self.portfolio_orders.get(order.portfolio_order_id)  # type: ignore[arg-type]
+            if parent in self._new:
+                clocks.inherit(parent, order)
+            if parent is None and order in rows:
+                self._plan(order, [])
+            elif parent is not None and order.check_after is not None:
+                order.check_after = None  # its portfolio order asks for it
+                self._touched.add(order)
+        parents = [row for row in rows if isinstance(row, PortfolioOrder)]
+        orders = self._orders_of([row.pk for row in parents])
+        for portfolio_order in parents:
+            self._plan(portfolio_order, orders[portfolio_order.pk])
+        for entry in self.refused:  # the answer may tell what the entry could not
+            for row in self._about(entry)[-1:]:
+                row.check_after = self.now
+                self._touched.add(row)
+
+    def _plan(self, row: Tracked, orders: Sequence[Order]) -> None:
+        row.checks = 0
+        clocks.plan(row, now=self.now, orders=orders)
+        self._touched.add(row)
+
+    def _orders_of(self, parents: Sequence[UUID]) -> dict[UUID, list[Order]]:
+        """Return the orders by portfolio order: those of this batch as it folded them, and the rest."""
+        found: dict[UUID, list[Order]] = {pk: [] for pk in parents}
+        rest: Iterable[Order] = []
+        if parents:
+            rows = Order.objects.filter(portfolio_order__in=parents).exclude(
+                pk__in=list(self.orders)
+            )
+            rest = rows.only("portfolio_order_id", "status", "fact", "order_type", "problems")
+        for order in [*self.orders.values(), *rest]:
+            if order.portfolio_order_id in found:
+                found[order.portfolio_order_id].append(order)
+        return found
+
+
+def _named_parents(facts: Iterable[Fact]) -> set[UUID]:
+    """Return the portfolio orders that orders name themselves."""
+    named = (
+        own_parent(str(fact.fixed["client_reference"]), str(fact.fixed["initiation_flow"]))
+        for fact in facts
+        if fact.kind is Kind.ORDER
+    )
+    return {parent for parent in named if parent}
+
+
+def _insert(model: type[Any], ids: Iterable[UUID]) -> None:
+    if rows := [model(pk=pk) for pk in sorted(ids)]:
+        model.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _locked(model: type[Any], ids: Iterable[UUID]) -> dict[UUID, Any]:
+    rows = model.objects.select_for_update(no_key=True).filter(pk__in=list(ids)).order_by("pk")
+    return {row.pk: row for row in rows}
+
+
+def _upsert(model: type[Any], rows: Sequence[Any]) -> None:
+    if rows:
+        columns = {field.name for field in model._meta.concrete_fields} - {"id"}  # noqa: SLF001
+        model.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["id"],
+            update_fields=sorted(columns - RECONCILIATION_WRITES),
+        )

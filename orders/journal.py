@@ -1,0 +1,183 @@
+"""The journal: every event, answer, failure and step of staff becomes an entry here, and only here.
+
+Everything is idempotent and only inserts: recording waits for no apply. Source: the model, sections 1 and 3.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from orders import facts
+from orders.attributes import UnreadableError, clean
+from orders.lifecycle import Kind
+from orders.models import JournalEntry, Outcome
+from orders.tracked import Source
+
+OTHER_ID = "the answer is about another id than the one asked for"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of the events of one delivery."""
+
+    new: int
+    repeats: int
+    quarantined: int
+
+
+def record_events(events: Sequence[object], *, delivery_id: int | None, now: datetime) -> Receipt:
+    """Record webhook events, each once; one that came before becomes a repeat, one unreadable is quarantined.
+
+    Runs in the transaction of its caller. A constant number of statements on PostgreSQL.
+    """
+    entries = [_entry_of_event(event, delivery_id=delivery_id, now=now) for event in events]
+    first: dict[UUID | None, JournalEntry] = {}
+    for entry in entries:
+        first.setdefault(entry.event_id, entry)
+    # Sorted: two deliveries with the same events insert in the same order and cannot deadlock.
+    JournalEntry.objects.bulk_create(
+        sorted(first.values(), key=lambda entry: str(entry.event_id)), ignore_conflicts=True
+    )
+    known = {
+        event_id: (delivery, bytes(payload))
+        for event_id, delivery, payload in JournalEntry.objects.filter(
+            event_id__in=list(first)
+        ).values_list("event_id", "delivery_id", "payload")
+    }
+    mine = {id(entry) for entry in first.values() if known[entry.event_id][0] == delivery_id}
+    repeats = [
+        _repeat(entry, known[entry.event_id][1]) for entry in entries if id(entry) not in mine
+    ]
+    if repeats:
+        JournalEntry.objects.bulk_create(repeats)
+    bad = sum(entry.outcome == Outcome.QUARANTINED for entry in entries if id(entry) in mine)
+    return Receipt(new=len(mine), repeats=len(repeats), quarantined=bad)
+
+
+def record_answer(
+    kind: Kind, answer: object, *, about: UUID, source: Source, actor: str, now: datetime
+) -> JournalEntry:
+    """Record an answer of the API; it waits to be applied like any event. ``about`` is the id asked for.
+
+    An answer that cannot be read is kept, quarantined with its reason.
+    """
+    entry = _blank(kind, about, source=source, actor=actor, now=now)
+    entry.type = kind
+    try:
+        entry.payload = facts.dump(answer)
+        told = facts.describe_answer(kind, answer, now=now)
+        entry.status, entry.occurred_at, entry.outcome = (
+            told.status,
+            told.occurred_at,
+            Outcome.PENDING,
+        )
+        reason = "" if about in {told.portfolio_order_id, told.order_id} else OTHER_ID
+    except UnreadableError as error:
+        reason = str(error)
+    if reason:
+        entry.outcome, entry.message = Outcome.QUARANTINED, reason
+    entry.save(force_insert=True)
+    return entry
+
+
+def record_answers(
+    kind: Kind,
+    answers: Iterable[tuple[UUID, object]],
+    *,
+    source: Source,
+    actor: str = "",
+    now: datetime,
+) -> list[int]:
+    """Record several answers at once, in one transaction; return the entries' ids."""
+    with transaction.atomic():
+        return [
+            record_answer(kind, answer, about=about, source=source, actor=actor, now=now).pk
+            for about, answer in answers
+        ]
+
+
+def record_failure(
+    kind: Kind, about: UUID, reason: str, *, source: Source, actor: str, now: datetime
+) -> JournalEntry:
+    """Record an ask without a usable answer; ``reason`` names upstream's request id where there is one."""
+    entry = _blank(kind, about, source=source, actor=actor, now=now)
+    entry.type, entry.outcome, entry.message = kind, Outcome.FAILED, clean(reason, 2000)
+    entry.save(force_insert=True)
+    return entry
+
+
+def record_note(kind: Kind, about: UUID, text: str, *, actor: str, now: datetime) -> JournalEntry:
+    """Record a note of staff about one order. Notes are never changed or deleted."""
+    entry = _blank(kind, about, source=Source.STAFF, actor=actor, now=now)
+    entry.outcome, entry.message = Outcome.NOTED, clean(text, 10_000)
+    entry.save(force_insert=True)
+    return entry
+
+
+def record_step(message: str, *, actor: str, now: datetime, type_: str = "") -> JournalEntry:
+    """Record a step of staff that touches no single order: an export with its rows, a replay."""
+    entry = _blank(None, None, source=Source.STAFF, actor=actor, now=now)
+    entry.type, entry.outcome, entry.message = type_, Outcome.NOTED, clean(message, 2000)
+    entry.save(force_insert=True)
+    return entry
+
+
+def replay(entry_ids: Sequence[int]) -> int:
+    """Make quarantined entries pending again; return how many there were."""
+    return JournalEntry.objects.filter(pk__in=entry_ids, outcome=Outcome.QUARANTINED).update(
+        outcome=Outcome.PENDING, applied_at=None
+    )
+
+
+def _entry_of_event(event: object, *, delivery_id: int | None, now: datetime) -> JournalEntry:
+    entry = _blank(None, None, source=Source.WEBHOOK, actor="", now=now)
+    entry.delivery_id, entry.outcome = delivery_id, Outcome.PENDING
+    try:
+        entry.payload = facts.dump(event)
+        entry.event_id = facts.event_id(event, entry.payload)
+        told = facts.describe_event(event, now=now)
+        entry.type, entry.status, entry.occurred_at = told.type, told.status, told.occurred_at
+        entry.portfolio_order_id, entry.order_id = told.portfolio_order_id, told.order_id
+        if not told.is_modelled:
+            entry.outcome, entry.applied_at = Outcome.IGNORED, now
+    except UnreadableError as error:
+        entry.event_id = entry.event_id or facts.event_id(event, str(error).encode())
+        entry.type = facts.type_of(event)
+        entry.outcome, entry.message = Outcome.QUARANTINED, str(error)
+    return entry
+
+
+def _repeat(entry: JournalEntry, first_payload: bytes) -> JournalEntry:
+    """Turn an event that came before into its repeat; one with other content keeps it."""
+    differs = bytes(entry.payload) != first_payload
+    return JournalEntry(
+        portfolio_order_id=entry.portfolio_order_id,
+        order_id=entry.order_id,
+        source=entry.source,
+        outcome=Outcome.NO_CHANGE,
+        repeat_of=entry.event_id,
+        delivery_id=entry.delivery_id,
+        type=entry.type,
+        status=entry.status,
+        occurred_at=entry.occurred_at,
+        recorded_at=entry.recorded_at,
+        applied_at=entry.recorded_at,
+        message="The content differs from the first copy, which counts." if differs else "",
+        payload=entry.payload if differs else b"",
+    )
+
+
+def _blank(
+    kind: Kind | None, about: UUID | None, *, source: Source, actor: str, now: datetime
+) -> JournalEntry:
+    return JournalEntry(
+        portfolio_order_id=about if kind is Kind.PORTFOLIO_ORDER else None,
+        order_id=None if kind is Kind.PORTFOLIO_ORDER else about,
+        source=source,
+        actor=clean(actor, 150),
+        occurred_at=now,
+        recorded_at=now,
+    )

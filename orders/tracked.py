@@ -1,0 +1,142 @@
+"""What portfolio orders and orders share: columns, indexes and the questions asked of them."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from orders.lifecycle import KNOWN_STATUSES, SETTLING
+
+OVERDUE_AFTER = timedelta(minutes=5)  # due for longer and nobody asks: our fault
+
+
+class Source(models.TextChoices):
+    """Where we learned it."""
+
+    WEBHOOK = "WEBHOOK", "Webhook"
+    POLL = "POLL", "Scheduled poll"
+    REFETCH = "REFETCH", "Manual refetch"
+    STAFF = "STAFF", "Staff"
+
+
+def _free(now: datetime) -> Q:
+    return Q(asking_until=None) | Q(asking_until__lt=now)
+
+
+def amount() -> models.CharField:
+    """Return a column for an amount: text as upstream wrote it, for SQLite keeps decimals as floats."""
+    return models.CharField(max_length=92, blank=True, default="")  # 90 digits, point, sign
+
+
+def moment() -> models.DateTimeField:
+    """Return a column for a moment in UTC; missing is NULL."""
+    return models.DateTimeField(null=True, blank=True)
+
+
+def text(length: int) -> models.CharField:
+    """Return a column for upstream's text; missing is ""."""
+    return models.CharField(max_length=length, blank=True, default="")
+
+
+class TrackedQuerySet(models.QuerySet):
+    """Named questions about what we track."""
+
+    def due(self, *, now: datetime) -> Self:
+        """Return those to ask upstream about that nobody is asking about, the longest overdue first."""
+        return self.filter(_free(now), check_after__lte=now).order_by("check_after")
+
+    def overdue(self, *, now: datetime) -> Self:
+        """Return those that have been due for so long that our poller must be dead or too slow."""
+        return self.filter(_free(now), check_after__lte=now - OVERDUE_AFTER)
+
+    def claim(
+        self, pk: uuid.UUID, *, now: datetime, lease: timedelta, only_due: bool = False
+    ) -> bool:
+        """Take the right to ask about ``pk`` until ``now + lease``; False if another has it.
+
+        One conditional UPDATE, no lock. A worker that dies gives it back when the lease runs out.
+        With ``only_due`` False too where the check is no longer due, for another has just done it.
+        """
+        rows = self.filter(_free(now), pk=pk)
+        if only_due:
+            rows = rows.filter(check_after__lte=now)
+        return rows.update(asking_until=now + lease) == 1
+
+    def stale(self, *, now: datetime) -> Self:
+        """Return the open or settling ones without news for longer than their pace.
+
+        Market hours count for open ones, the calendar for settling ones. An unknown status is open.
+        """
+        unknown = Q(problems__gt=0) & ~Q(
+            status__in=KNOWN_STATUSES
+        )  # the index on problems serves it
+        processing = settings.MARKET_HOURS.before(now, settings.STALE_PROCESSING)
+        return self.filter(
+            Q(status="NEW", news_at__lt=settings.MARKET_HOURS.before(now, settings.STALE_NEW))
+            | Q(status="PROCESSING", news_at__lt=processing)
+            | (unknown & Q(news_at__lt=processing))
+            | Q(status=SETTLING, news_at__lt=now - settings.STALE_FILLED)
+        )
+
+    def missed(self, *, now: datetime) -> Self:
+        """Return those of which an expected webhook has been missing for longer than the grace time."""
+        return self.filter(missing_since__lt=now - settings.GAP_GRACE)
+
+
+class Tracked(models.Model):
+    """What portfolio orders and orders share: state (written by the projection alone), then clocks."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    status = text(32)
+    fact = text(80)  # key of the greatest own fact; "" while the object is only named
+    account_id = models.UUIDField(null=True, blank=True)
+    currency = text(3)
+    cash_amount = amount()
+    client_reference = text(100)
+    initiation_flow = text(40)
+    cancellation_reason = text(64)
+    created_at = moment()
+    updated_at = moment()
+    processing_at = moment()
+    filled_at = moment()
+    cancelled_at = moment()
+    announced = text(64)  # words that a webhook has announced, sorted
+    problems = models.PositiveSmallIntegerField(default=0)  # bits of orders.lifecycle
+
+    missing_since = moment()
+    heard_at = moment()
+    heard_via = models.CharField(max_length=8, blank=True, default="", choices=Source)
+    news_at = moment()
+    check_after = moment()  # NULL: nothing left to learn
+    asking_until = moment()  # NULL: nobody is asking
+    checked_at = moment()
+    checks = models.PositiveSmallIntegerField(default=0)  # asks since the last news
+    check_error = text(200)
+
+    objects = TrackedQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+def tracked_indexes(name: str) -> list[models.Index]:
+    """Return the indexes that both tables have."""
+    return [
+        models.Index(F("created_at").desc(), F("id").desc(), name=f"{name}_newest"),
+        models.Index(fields=["account_id"], name=f"{name}_account"),
+        # The poller and the lists of problems read few rows of many: partial indexes.
+        models.Index(
+            fields=["check_after"], condition=Q(check_after__isnull=False), name=f"{name}_due"
+        ),
+        models.Index(
+            fields=["missing_since"],
+            condition=Q(missing_since__isnull=False),
+            name=f"{name}_missing",
+        ),
+    ]
