@@ -4,11 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from celery import Task
-from kombu import Connection
+from kombu import Producer
 
 from backoffice.celery import app
 
@@ -25,14 +26,23 @@ class Breaker:
     pause: float = PAUSE
     clock: Callable[[], float] = time.monotonic
     _shut_until: float = field(default=float("-inf"), init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def is_open(self) -> bool:
         """Whether to leave the broker alone for now."""
         return self.clock() < self._shut_until
 
-    def trip(self) -> None:
-        """Leave the broker alone for ``pause`` seconds."""
-        self._shut_until = self.clock() + self.pause
+    def trip(self) -> bool:
+        """Leave the broker alone for ``pause`` seconds; False if another thread just said so."""
+        with self._lock:
+            if self.is_open():
+                return False
+            self._shut_until = self.clock() + self.pause
+            return True
+
+    def reset(self) -> None:
+        """Try the broker again at once."""
+        self._shut_until = float("-inf")
 
 
 breaker = Breaker()
@@ -48,36 +58,32 @@ def ring(task: "Task[Any, Any]", *args: str | int) -> bool:
     if breaker.is_open():
         return False
     try:
-        task.apply_async(args, connection=_connection(), retry=False)
-    except Exception as error:  # noqa: BLE001 - a delivery is stored: nothing here may cost its answer
-        breaker.trip()
-        _forget_connection()
-        logger.warning(
-            "broker unreachable, no ringing for %.0f s: %s: %s",
-            breaker.pause,
-            type(error).__name__,
-            error,
-        )
+        task.apply_async(args, producer=_producer(), retry=False)
+    except Exception as error:  # noqa: BLE001 - what is stored stays stored, whatever breaks here
+        _hang_up()
+        if breaker.trip():
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning("broker unreachable, no ring for %.0f s: %s", breaker.pause, reason)
         return False
     return True
 
 
-def _connection() -> Connection:
-    """Return this thread's own connection: a lock would make one wait for another's timeout."""
-    connection: Connection | None = getattr(_per_thread, "connection", None)
-    if connection is None:
+def _producer() -> Producer:
+    """Return this thread's own producer: a shared one would make threads wait for each other."""
+    producer: Producer | None = getattr(_per_thread, "producer", None)
+    if producer is None:
+        limits = {"socket_connect_timeout": TIMEOUT, "socket_timeout": TIMEOUT, "max_retries": 0}
         connection = app.connection_for_write(
-            connect_timeout=TIMEOUT,
-            transport_options={
-                **app.conf.broker_transport_options,
-                "socket_connect_timeout": TIMEOUT,
-                "socket_timeout": TIMEOUT,
-                "retry_on_timeout": False,
-            },
+            transport_options={**app.conf.broker_transport_options, **limits}
         )
-        _per_thread.connection = connection
-    return connection
+        producer = _per_thread.producer = Producer(connection, auto_declare=False)
+    return producer
 
 
-def _forget_connection() -> None:
-    _per_thread.connection = None
+def _hang_up() -> None:
+    """Close this thread's connection, so that the next ring begins with a fresh one."""
+    producer: Producer | None = getattr(_per_thread, "producer", None)
+    _per_thread.producer = None
+    if producer is not None and producer.connection is not None:
+        with suppress(Exception):
+            producer.connection.release()

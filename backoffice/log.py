@@ -10,14 +10,17 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 class LineFormatter(logging.Formatter):
     r"""Write a record on one line; the line ends of a traceback are written as ``\n``."""
 
-    converter = time.gmtime
-
     def __init__(self) -> None:
         super().__init__(
             "{asctime}.{msecs:03.0f}Z {levelname} {name} [{request_id}] {message}",
             datefmt="%Y-%m-%dT%H:%M:%S",
             style="{",
         )
+
+    @staticmethod
+    def converter(seconds: float | None) -> time.struct_time:
+        """Write times as UTC, whatever the display zone is."""
+        return time.gmtime(seconds)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as text without line ends."""

@@ -61,7 +61,7 @@ class LoginForm(AdminAuthenticationForm):
         if not settings.REQUIRE_SECOND_FACTOR:
             del self.fields["code"]
 
-    def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
+    def confirm_login_allowed(self, user: User) -> None:
         """Refuse who may not log in, and who has a device but not its code."""
         super().confirm_login_allowed(user)
         if settings.REQUIRE_SECOND_FACTOR and user_has_device(user):

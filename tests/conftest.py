@@ -24,7 +24,9 @@ OWN_NAMES = {
 def pytest_configure() -> None:
     """Set the environment before Django reads it, then set Django up."""
     if settings.configured:
-        pytest.exit("unset DJANGO_SETTINGS_MODULE: the tests set it with an environment of their own")
+        pytest.exit(
+            "unset DJANGO_SETTINGS_MODULE: the tests set it with an environment of their own"
+        )
     for name in list(os.environ):
         if name.removesuffix("_FILE") in OWN_NAMES or name.startswith(OWN_PREFIXES):
             del os.environ[name]
