@@ -42,7 +42,9 @@ class Message:
     body: bytes
 
 
-def signature_base(message: Message, components: Iterable[str], params: str, version: Version) -> bytes:
+def signature_base(
+    message: Message, components: Iterable[str], params: str, version: Version
+) -> bytes:
     """Return the bytes to sign: a line for each component, and last the ``params``.
 
     ``params`` is the text behind the label in ``signature-input``. Raises SignatureError for a
@@ -52,7 +54,11 @@ def signature_base(message: Message, components: Iterable[str], params: str, ver
 
 
 def base_of(
-    message: Message, fields: Mapping[str, str], components: Iterable[str], params: str, version: Version
+    message: Message,
+    fields: Mapping[str, str],
+    components: Iterable[str],
+    params: str,
+    version: Version,
 ) -> bytes:
     """Build the base as signature_base does, from headers already in the form of fields_of."""
     quote = "" if version is Version.V6 else '"'
@@ -63,7 +69,9 @@ def base_of(
     try:
         return "\n".join(lines).encode("latin-1")
     except UnicodeEncodeError as error:
-        raise SignatureError("a covered component holds characters that no HTTP header can carry") from error
+        raise SignatureError(
+            "a covered component holds characters that no HTTP header can carry"
+        ) from error
 
 
 def fields_of(message: Message) -> dict[str, str]:
@@ -119,7 +127,9 @@ def _value(name: str, message: Message, fields: Mapping[str, str]) -> str:
         case "@query":
             return f"?{message.query}"
         case "@request-target":
-            return f"{message.path or '/'}?{message.query}" if message.query else message.path or "/"
+            return (
+                f"{message.path or '/'}?{message.query}" if message.query else message.path or "/"
+            )
         case "@authority" if "host" in fields:
             return fields["host"].lower()
     if name not in fields:

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Mapping
-from typing import Never
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -40,7 +39,7 @@ def load_private_key(pem: bytes, passphrase: str = "") -> PrivateKey:
     if isinstance(key, PrivateKey):
         check_kind(key.public_key())
         return key
-    _refuse(type(key).__name__.removesuffix("PrivateKey").removeprefix("_"))
+    raise _unsupported(type(key).__name__.removesuffix("PrivateKey").removeprefix("_"))
 
 
 def public_key_from_jwk(jwk: Mapping[str, object]) -> PublicKey:
@@ -53,8 +52,10 @@ def public_key_from_jwk(jwk: Mapping[str, object]) -> PublicKey:
         if kind == ("OKP", "Ed25519"):
             return ed25519.Ed25519PublicKey.from_public_bytes(_decode(jwk.get("x")))
     except ValueError as error:
-        raise UnsupportedKeyError(f"key {jwk.get('kid')!s:.64} has unreadable coordinates") from error
-    _refuse(f"{kind[0]!s:.32} {kind[1]!s:.32}")
+        raise UnsupportedKeyError(
+            f"key {jwk.get('kid')!s:.64} has unreadable coordinates"
+        ) from error
+    raise _unsupported(f"{kind[0]!s:.32} {kind[1]!s:.32}")
 
 
 def jwk_from_public_key(key_id: str, key: PublicKey) -> dict[str, str]:
@@ -70,7 +71,7 @@ def jwk_from_public_key(key_id: str, key: PublicKey) -> dict[str, str]:
 def check_kind(key: PublicKey) -> None:
     """Raise UnsupportedKeyError for any curve but P-521."""
     if isinstance(key, ec.EllipticCurvePublicKey) and not isinstance(key.curve, ec.SECP521R1):
-        _refuse(f"ECDSA {key.curve.name}")
+        raise _unsupported(f"ECDSA {key.curve.name}")
 
 
 def is_algorithm_of(key: PublicKey, alg: str) -> bool:
@@ -107,8 +108,8 @@ def _der(signature: bytes) -> bytes:
     return encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
 
 
-def _refuse(kind: str) -> Never:
-    raise UnsupportedKeyError(f"the key is {kind}; use {_WORKS}")
+def _unsupported(kind: str) -> UnsupportedKeyError:
+    return UnsupportedKeyError(f"the key is {kind}; use {_WORKS}")
 
 
 def _encode(octets: bytes) -> str:

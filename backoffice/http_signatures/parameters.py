@@ -46,7 +46,8 @@ def write_params(components: Iterable[str], parameters: Mapping[str, str | int])
     """Return the text behind the label: numbers bare, text quoted, in the order given."""
     covered = " ".join(_quoted(name) for name in components)
     pairs = (
-        f";{name}={value if isinstance(value, int) else _quoted(value)}" for name, value in parameters.items()
+        f";{name}={value if isinstance(value, int) else _quoted(value)}"
+        for name, value in parameters.items()
     )
     return f"({covered})" + "".join(pairs)
 
@@ -77,7 +78,9 @@ def _members(pattern: re.Pattern[str], header: str, name: str) -> Iterator[re.Ma
         if member is None:
             raise SignatureError(f"the header {name} cannot be read")
         if member["label"] in labels or len(labels) == MOST_SIGNATURES:
-            raise SignatureError(f"the header {name} repeats a label or has more than {MOST_SIGNATURES}")
+            raise SignatureError(
+                f"the header {name} repeats a label or has more than {MOST_SIGNATURES}"
+            )
         labels.add(member["label"])
         yield member
         if member.end() == len(text):

@@ -42,7 +42,8 @@ def sign(
     derived = ["@method", "@path"] + (["@query"] if message.query else [])
     components = [*derived, *sorted({*fields, *digest})]
     params = write_params(
-        components, {"keyid": key_id, "created": created, "expires": created + lifetime, "nonce": nonce}
+        components,
+        {"keyid": key_id, "created": created, "expires": created + lifetime, "nonce": nonce},
     )
     base = base_of(message, fields | digest, components, params, version)
     return digest | _signature_headers(params, signature_of(base, key), version)

@@ -64,7 +64,11 @@ def _verify_one(
 ) -> Verified:
     if signature is None:
         raise SignatureError(f"there is no signature with the label {signed.label:.64}")
-    key_id, created, expires = (_key_id(signed), _moment(signed, "created"), _moment(signed, "expires"))
+    key_id, created, expires = (
+        _key_id(signed),
+        _moment(signed, "created"),
+        _moment(signed, "expires"),
+    )
     _check_coverage(signed.components, has_body=bool(message.body))
     key = _key(key_id, key_of)
     _check_algorithm(signed, key)
@@ -74,7 +78,9 @@ def _verify_one(
     for version, base in _bases(message, fields, signed):
         if is_signature(signature, base, key):
             nonce = str(signed.parameters.get("nonce", ""))
-            return Verified(key_id, created, expires, nonce, signed.components, version, signed.label)
+            return Verified(
+                key_id, created, expires, nonce, signed.components, version, signed.label
+            )
     raise SignatureError("the signature does not fit the request")
 
 
@@ -108,7 +114,9 @@ def _key(key_id: str, key_of: Callable[[str], PublicKey | None]) -> PublicKey:
 def _check_algorithm(signed: SignatureInput, key: PublicKey) -> None:
     alg = signed.parameters.get("alg")
     if alg is not None and not is_algorithm_of(key, str(alg)):
-        raise SignatureError(f"the signature names the algorithm {alg!s:.64}, which is not that of its key")
+        raise SignatureError(
+            f"the signature names the algorithm {alg!s:.64}, which is not that of its key"
+        )
 
 
 def _bases(
@@ -120,7 +128,9 @@ def _bases(
     """
     is_v15 = "digest" not in signed.components or fields.get("upvest-signature-version") == "15"
     versions = (Version.V15, Version.V6) if is_v15 else (Version.V6, Version.V15)
-    spaced = {name: _BARE_COMMA.sub(", ", fields[name]) for name in signed.components if name in fields}
+    spaced = {
+        name: _BARE_COMMA.sub(", ", fields[name]) for name in signed.components if name in fields
+    }
     is_joined = any(value != fields[name] for name, value in spaced.items())
     for variant in (fields, {**fields, **spaced}) if is_joined else (fields,):
         for version in versions:
