@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import models
-
 from orders import clocks
 from orders.facts import Reading
-from orders.fold import Fact, announce, fold, fold_listing, link, own_parent, settle
+from orders.fold import Fact, own_parent
 from orders.lifecycle import Kind
 from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
+from orders.rows import Rows
 from orders.tracked import Tracked
 
 RECONCILIATION_WRITES = {"asking_until", "checked_at", "check_error"}
@@ -30,11 +29,8 @@ class Batch:
         self.refused: list[JournalEntry] = []
         self.applied: list[JournalEntry] = []
         self.unchanged: list[JournalEntry] = []
-        self.portfolio_orders: dict[UUID, PortfolioOrder] = {}
-        self.orders: dict[UUID, Order] = {}
-        self.executions: dict[UUID, dict[UUID, Execution]] = {}  # by order
+        self.rows = Rows()
         self._new: set[Tracked] = set()
-        self._touched: set[models.Model] = set()
         self._news: set[Tracked] = set()
 
     def add(self, entry: JournalEntry, reading: Reading) -> None:
@@ -64,25 +60,26 @@ class Batch:
         parents |= {parent for parent in links.values() if parent} | _named_parents(facts)
         known = set(PortfolioOrder.objects.filter(pk__in=told).values_list("pk", flat=True))
         _insert(PortfolioOrder, told - known)
-        self.portfolio_orders = _locked(PortfolioOrder, parents)
-        new = [row for row in self.portfolio_orders.values() if not row.fact]
+        self.rows.portfolio_orders = _locked(PortfolioOrder, parents)
+        new = [row for row in self.rows.portfolio_orders.values() if not row.fact]
         if new:  # their orders came first, and need no checks of their own from now on
             wanted |= set(
                 Order.objects.filter(portfolio_order__in=new).values_list("pk", flat=True)
             )
         _insert(Order, named - links.keys())
-        self.orders = _locked(Order, wanted)
+        self.rows.orders = _locked(Order, wanted)
         self._new.update(
-            new, (row for pk, row in self.orders.items() if pk not in links and not row.news_at)
+            new,
+            (row for pk, row in self.rows.orders.items() if pk not in links and not row.news_at),
         )
-        for execution in Execution.objects.filter(order_id__in=list(self.orders)):
-            self.executions.setdefault(execution.order_id, {})[execution.pk] = execution
+        for execution in Execution.objects.filter(order_id__in=list(self.rows.orders)):
+            self.rows.executions.setdefault(execution.order_id, {})[execution.pk] = execution
 
     def fold(self) -> None:
         """Fold entry by entry, in memory."""
         first_webhook = clocks.first_webhook_at()
         for entry, reading in self.readings:
-            changed, rows = self._fold_entry(reading)
+            changed, rows = self.rows.fold(reading)
             entry.outcome = Outcome.APPLIED if changed else Outcome.NO_CHANGE
             (self.applied if changed else self.unchanged).append(entry)
             for row in rows:
@@ -92,7 +89,7 @@ class Batch:
             heard = self._about(entry)
             for row in heard:
                 clocks.hear(row, entry)
-            self._touched.update(heard)
+            self.rows.touched.update(heard)
             if changed:
                 self._news.update(heard)
         self._schedule()
@@ -101,7 +98,7 @@ class Batch:
         """Write the changed rows and the outcomes: one statement for each table and outcome."""
         for model in (PortfolioOrder, Order, Execution):
             rows = sorted(
-                (row for row in self._touched if type(row) is model), key=lambda row: row.pk
+                (row for row in self.rows.touched if type(row) is model), key=lambda row: row.pk
             )
             _upsert(model, rows)
         for entries in (self.applied, self.unchanged):
@@ -114,57 +111,25 @@ class Batch:
             entry.applied_at = self.now
             entry.save(update_fields=["outcome", "applied_at", "message"])
 
-    def _fold_entry(self, reading: Reading) -> tuple[bool, list[Tracked]]:
-        """Fold one entry; return whether any row changed, and the rows that may have."""
-        changed = False
-        rows: list[Tracked] = []
-        for fact in reading.facts:
-            row = self._row_of(fact)
-            changed |= fold(row, fact)
-            self._touched.add(row)
-            rows.append(self.orders[row.order_id] if isinstance(row, Execution) else row)
-        for listing in reading.listings:
-            order = self.orders[listing.order_id]
-            if fold_listing(order, listing) | link(order, listing.portfolio_order_id):
-                changed = True
-                rows.append(order)
-        if reading.announced:
-            announce(rows[0], reading.announced)
-        for row in dict.fromkeys(rows):
-            statuses = {execution.status for execution in self.executions.get(row.pk, {}).values()}
-            changed |= settle(row, statuses if isinstance(row, Order) else set())
-            if isinstance(row, Order):
-                changed |= link(row)
-            self._touched.add(row)
-        return changed, rows
-
-    def _row_of(self, fact: Fact) -> Any:
-        if fact.kind is Kind.PORTFOLIO_ORDER:
-            return self.portfolio_orders[fact.id]
-        if fact.kind is Kind.ORDER or fact.order_id is None:
-            return self.orders[fact.id]
-        executions = self.executions.setdefault(fact.order_id, {})
-        return executions.setdefault(fact.id, Execution(id=fact.id, order_id=fact.order_id))
-
     def _about(self, entry: JournalEntry) -> list[Tracked]:
         """Return the row an entry is about, and the portfolio order of that."""
-        order = self.orders.get(entry.order_id) if entry.order_id else None
+        order = self.rows.orders.get(entry.order_id) if entry.order_id else None
         parent = order.portfolio_order_id if order else entry.portfolio_order_id
-        rows = [order, self.portfolio_orders.get(parent) if parent else None]
+        rows = [order, self.rows.portfolio_orders.get(parent) if parent else None]
         return [row for row in rows if row is not None]
 
     def _schedule(self) -> None:
         """Set when to ask next about all with news, all that are new, all of which an entry was refused."""
         rows = self._news | self._new
-        for order in self.orders.values():
-            parent = self.portfolio_orders.get(order.portfolio_order_id)  # type: ignore[arg-type]
+        for order in self.rows.orders.values():
+            parent = self.rows.portfolio_orders.get(order.portfolio_order_id)  # type: ignore[arg-type]
             if parent in self._new:
                 clocks.inherit(parent, order)
             if parent is None and order in rows:
                 self._plan(order, [])
             elif parent is not None and order.check_after is not None:
                 order.check_after = None  # its portfolio order asks for it
-                self._touched.add(order)
+                self.rows.touched.add(order)
         parents = [row for row in rows if isinstance(row, PortfolioOrder)]
         orders = self._orders_of([row.pk for row in parents])
         for portfolio_order in parents:
@@ -172,12 +137,12 @@ class Batch:
         for entry in self.refused:  # the answer may tell what the entry could not
             for row in self._about(entry)[-1:]:
                 row.check_after = self.now
-                self._touched.add(row)
+                self.rows.touched.add(row)
 
     def _plan(self, row: Tracked, orders: Sequence[Order]) -> None:
         row.checks = 0
         clocks.plan(row, now=self.now, orders=orders)
-        self._touched.add(row)
+        self.rows.touched.add(row)
 
     def _orders_of(self, parents: Sequence[UUID]) -> dict[UUID, list[Order]]:
         """Return the orders by portfolio order: those of this batch as it folded them, and the rest."""
@@ -185,10 +150,10 @@ class Batch:
         rest: Iterable[Order] = []
         if parents:
             rows = Order.objects.filter(portfolio_order__in=parents).exclude(
-                pk__in=list(self.orders)
+                pk__in=list(self.rows.orders)
             )
             rest = rows.only("portfolio_order_id", "status", "fact", "order_type", "problems")
-        for order in [*self.orders.values(), *rest]:
+        for order in [*self.rows.orders.values(), *rest]:
             if order.portfolio_order_id in found:
                 found[order.portfolio_order_id].append(order)
         return found

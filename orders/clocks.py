@@ -32,6 +32,11 @@ def first_webhook_at() -> datetime | None:
     return _first_webhook[0] if _first_webhook else None
 
 
+def forget_first_webhook() -> None:
+    """Forget what is known of the first webhook: the database is another one now."""
+    _first_webhook.clear()
+
+
 def watch_for_gap(
     row: Tracked, *, recorded_at: datetime, first_webhook_at: datetime | None
 ) -> None:

@@ -28,7 +28,7 @@ class Receipt:
     quarantined: int
 
 
-def record_events(events: Sequence[object], *, delivery_id: int | None, now: datetime) -> Receipt:
+def record_events(events: Sequence[object], *, delivery_id: int, now: datetime) -> Receipt:
     """Record webhook events, each once; one that came before becomes a repeat, one unreadable is quarantined.
 
     Runs in the transaction of its caller. A constant number of statements on PostgreSQL.
@@ -128,11 +128,11 @@ def record_step(message: str, *, actor: str, now: datetime, type_: str = "") -> 
 def replay(entry_ids: Sequence[int]) -> int:
     """Make quarantined entries pending again; return how many there were."""
     return JournalEntry.objects.filter(pk__in=entry_ids, outcome=Outcome.QUARANTINED).update(
-        outcome=Outcome.PENDING, applied_at=None
+        outcome=Outcome.PENDING, applied_at=None, message=""
     )
 
 
-def _entry_of_event(event: object, *, delivery_id: int | None, now: datetime) -> JournalEntry:
+def _entry_of_event(event: object, *, delivery_id: int, now: datetime) -> JournalEntry:
     entry = _blank(None, None, source=Source.WEBHOOK, actor="", now=now)
     entry.delivery_id, entry.outcome = delivery_id, Outcome.PENDING
     try:

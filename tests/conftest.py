@@ -53,3 +53,14 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
         database["TEST"] = {**database.get("TEST", {}), "NAME": str(folder / "test.sqlite3")}
         # A test's database need not survive a power cut.
         database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_installation() -> None:
+    """Forget what a process remembers of its database and caches: each test has its own."""
+    from django.core.cache import cache  # noqa: PLC0415 -- settings come first
+
+    from orders import clocks  # noqa: PLC0415
+
+    clocks.forget_first_webhook()
+    cache.clear()

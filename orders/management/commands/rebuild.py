@@ -1,0 +1,43 @@
+"""Fold the journal anew: compare with the tables, or write over them."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from orders import rebuild
+
+
+class Command(BaseCommand):
+    help = (
+        "Fold the whole journal anew and write the result over what the tables hold of orders; "
+        "with --check only compare, and exit with 1 on any difference."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--check", action="store_true", help="only compare, change nothing")
+        parser.add_argument("--no-input", action="store_true", help="do not ask before writing")
+
+    def handle(self, *, check: bool, no_input: bool, **_: Any) -> None:
+        if not check and not no_input:
+            self._confirm()
+        differences = rebuild.compare() if check else rebuild.rebuild(now=timezone.now())
+        count = 0
+        for difference in differences:
+            count += 1
+            self.stdout.write(str(difference))
+        if check and count:
+            raise CommandError(f"{count} differences. `rebuild` without --check mends them.")
+        done = "between the journal and the tables" if check else "mended"
+        self.stdout.write(f"{count} differences {done}.")
+
+    def _confirm(self) -> None:
+        if not sys.stdin.isatty():
+            raise CommandError("This writes over the tables. Say --no-input to do it unasked.")
+        answer = input(
+            "Write the fold of the journal over the tables? Drains wait meanwhile. [y/N] "
+        )
+        if answer.strip().lower() not in {"y", "yes"}:
+            raise CommandError("Nothing was changed.")
