@@ -14,16 +14,21 @@ from backoffice import checks, log
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backoffice.settings")
 
+try:
+    redis_url = settings.REDIS_URL
+except ImproperlyConfigured as error:  # a worker or beat: any other process has read them before
+    raise SystemExit(str(error)) from None
+
 app = Celery("backoffice")
 app.config_from_object(
     {
-        "broker_url": settings.REDIS_URL or "memory://",
+        "broker_url": redis_url or "memory://",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": (
             # Longer than any task: a task of a worker that died is given to another after it.
             {"visibility_timeout": 900, "socket_keepalive": True}
-            if settings.REDIS_URL
+            if redis_url
             else {"polling_interval": 0.02}
         ),
         "task_default_queue": "order-desk",

@@ -4,7 +4,8 @@ import logging
 import time
 from contextvars import ContextVar
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
+NO_REQUEST = "-"
+request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 
 
 class LineFormatter(logging.Formatter):

@@ -3,7 +3,10 @@
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
 
+from django.core.signals import request_finished
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import SimpleTemplateResponse
 from django.urls import resolve
@@ -21,6 +24,12 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+@receiver(request_finished)
+def forget_request_id(**_: Any) -> None:
+    """Reset the id only now: Django logs errors after the outermost middleware has returned."""
+    log.request_id.set(log.NO_REQUEST)
+
+
 class RequestIdMiddleware:
     """Give each request an id, the caller's where it sends a sound one, and send it back."""
 
@@ -31,11 +40,8 @@ class RequestIdMiddleware:
         """Answer with the id, and log under it."""
         sent = request.headers.get("X-Request-ID", "")
         request_id = sent if REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-        token = log.request_id.set(request_id)
-        try:
-            response = self.get_response(request)
-        finally:
-            log.request_id.reset(token)
+        log.request_id.set(request_id)
+        response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
 

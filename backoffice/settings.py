@@ -183,6 +183,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "NOTSET", "propagate": True},
         "django.server": {"handlers": [], "level": "NOTSET", "propagate": True},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},  # robots, with a traceback each
         "axes": {"level": "WARNING"},
     },
 }
