@@ -72,9 +72,12 @@ class CappedPaginator(Paginator):
 
     def validate_number(self, number: Any) -> int:
         """Return ``number`` as a page number; above the cap any may exist."""
-        if not self.is_capped:
+        try:
             return super().validate_number(number)
-        return max(super().validate_number(1), int(number))
+        except EmptyPage:
+            if not self.is_capped or int(number) < 1:
+                raise
+            return int(number)
 
     def page(self, number: Any) -> "CappedPage":
         """Return one page; EmptyPage where there are no rows."""
