@@ -41,6 +41,8 @@ def pytest_configure() -> None:
     os.environ |= {
         name: os.environ[test] for name, test in SERVICES.items() if os.environ.get(test)
     }
+    # Slow on purpose in real life, and each test that logs in would pay for it.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     django.setup()
 
 

@@ -1,0 +1,128 @@
+import logging
+import socket
+
+import pytest
+from celery import shared_task
+
+from backoffice import doorbell
+from backoffice.celery import app
+
+
+@shared_task(name="tests.doorbell")
+def bell(number):
+    """Never run here: nobody listens."""
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """A breaker on a clock of its own, and no connection from before or left behind."""
+    now = [0.0]
+    monkeypatch.setattr(doorbell, "breaker", doorbell.Breaker(clock=lambda: now[0]))
+    doorbell._hang_up()
+    yield now
+    doorbell._hang_up()
+
+
+@pytest.fixture
+def queue():
+    """Return a way to take the oldest task from the broker."""
+    with app.connection_for_read() as connection, connection.SimpleQueue("order-desk") as tasks:
+        tasks.clear()
+        yield lambda: tasks.get(timeout=2)
+        tasks.clear()
+
+
+@pytest.fixture
+def broker_at(monkeypatch):
+    """Return a way to move the broker to a port."""
+    connect = app.connection_for_write
+
+    def move(port):
+        url = f"redis://127.0.0.1:{port}/0"
+        monkeypatch.setattr(app, "connection_for_write", lambda **kw: connect(url, **kw))
+
+    return move
+
+
+@pytest.fixture
+def frozen(broker_at):
+    """A broker that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        broker_at(server.getsockname()[1])
+        server.setblocking(False)
+        yield server
+
+
+@pytest.fixture
+def dead(broker_at):
+    """A broker that refuses connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    broker_at(port)
+
+
+def was_called(broker):
+    """Whether somebody connected since the last question."""
+    try:
+        broker.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def test_a_ring_leaves_a_task_with_its_ids_at_the_broker(queue):
+    assert doorbell.ring(bell, 7)
+
+    message = queue()
+    assert message.headers["task"] == "tests.doorbell"
+    assert message.payload[0] == [7]
+
+
+def test_a_frozen_broker_ends_the_ring_and_raises_nothing(frozen):
+    assert not doorbell.ring(bell, 7)
+
+
+def test_a_dead_broker_ends_the_ring_and_raises_nothing(dead):
+    assert not doorbell.ring(bell, 7)
+
+
+def test_after_a_failure_the_broker_is_left_alone(frozen):
+    doorbell.ring(bell, 7)
+    assert was_called(frozen)
+
+    doorbell.ring(bell, 8)
+
+    assert not was_called(frozen)
+
+
+def test_after_the_pause_the_broker_is_tried_again(fresh, frozen):
+    doorbell.ring(bell, 7)
+    assert was_called(frozen)
+    fresh[0] = doorbell.PAUSE
+
+    doorbell.ring(bell, 8)
+
+    assert was_called(frozen)
+
+
+def test_a_broker_that_is_back_is_rung_again(fresh, dead, monkeypatch, queue):
+    assert not doorbell.ring(bell, 7)
+    monkeypatch.undo()
+    doorbell.breaker.reset()
+
+    assert doorbell.ring(bell, 8)
+    assert queue().payload[0] == [8]
+
+
+def test_a_failure_is_logged_once_for_each_pause(dead, caplog):
+    with caplog.at_level(logging.WARNING, "backoffice.doorbell"):
+        for number in range(3):
+            doorbell.ring(bell, number)
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_of_several_threads_that_fail_together_one_reports_it():
+    breaker = doorbell.Breaker(clock=lambda: 0.0)
+
+    assert [breaker.trip(), breaker.trip()] == [True, False]
