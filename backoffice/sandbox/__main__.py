@@ -1,0 +1,136 @@
+"""The stand-in as a process of its own: ``python -m backoffice.sandbox --port 8100``.
+
+Each option can be given as ``SANDBOX_<OPTION>`` in the environment instead.
+"""
+
+import argparse
+import os
+import secrets
+import signal
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from uuid import uuid4
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from backoffice.http_signatures import PublicKey
+
+from .faults import FaultPlan
+from .sandbox import TOPICS, Sandbox
+from .speed import Speed
+
+_SPEEDS = {"demo": Speed.demo, "fast": Speed.fast, "live": Speed.live}
+
+
+def main() -> None:
+    """Run until SIGINT or SIGTERM. Prints one line: where it is, and what the client needs."""
+    options = _options()
+    line = ["url={url}"]
+    if options.client_key:
+        public_key = _public_key(options.client_key)
+    else:
+        public_key, directory = _new_client_key(options.keys_dir, options.client_secret)
+        line.append(f"private_key={directory}/client.pem")
+        line.append(f"client_secret_file={directory}/client_secret")
+    sandbox = Sandbox(
+        client_id=options.client_id,
+        client_secret=options.client_secret,
+        client_key_id=options.client_key_id,
+        client_public_key=public_key,
+        seed=options.seed,
+        speed=_SPEEDS[options.speed](),
+        faults=_faults(options),
+        oddities=options.oddities,
+    )
+    url = sandbox.run(options.port)
+    line += [f"client_id={options.client_id}", f"key_id={options.client_key_id}"]
+    print(" ".join(line).format(url=url), flush=True)  # noqa: T201 - for whoever started it
+    if options.webhook_url:
+        topics = tuple(options.webhook_topics.split(","))
+        sandbox.subscribe(options.webhook_url, topics=topics, delay=options.webhook_delay)
+    sandbox.place_steadily(options.orders, every=timedelta(seconds=options.every))
+    _wait_for_signal()
+    sandbox.stop()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m backoffice.sandbox", description=__doc__)
+    _option(parser, "port", 0, "port on 127.0.0.1; 0: any free one")
+    _option(parser, "client-id", str(uuid4()), "OAuth2 client id; made up by default")
+    _option(parser, "client-secret", secrets.token_urlsafe(32), "made up by default")
+    _option(parser, "client-key-id", str(uuid4()), "key id of the client's signatures")
+    _option(parser, "client-key", "", "PEM file with the client's public key; default: a new pair")
+    _option(
+        parser, "keys-dir", "", "where a new pair and secret are written; default: a new folder"
+    )
+    _option(parser, "webhook-url", "", "subscribe this URL at once")
+    _option(parser, "webhook-topics", ",".join(TOPICS), "topics of that subscription")
+    _option(parser, "webhook-delay", "1s", "delay of that subscription")
+    _option(parser, "seed", 1, "decides what becomes of the orders, and the faults")
+    _option(parser, "speed", "demo", "pace of orders and repeats", choices=sorted(_SPEEDS))
+    _option(parser, "orders", 0, "place so many portfolio orders")
+    _option(parser, "every", 2.0, "seconds between them")
+    _option(parser, "oddities", 1.0, "odds of refusals, cancelled orders, mistrades; 0: none")
+    for fault in ("lose", "repeat", "reorder", "delay"):
+        _option(parser, fault, 0.0, "share of events that suffer this, from 0 to 1")
+    return parser.parse_args()
+
+
+def _option(
+    parser: argparse.ArgumentParser,
+    name: str,
+    default: float | str,
+    meaning: str,
+    choices: list[str] | None = None,
+) -> None:
+    given = os.environ.get(f"SANDBOX_{name.upper().replace('-', '_')}", default)
+    parser.add_argument(
+        f"--{name}", type=type(default), default=given, help=meaning, choices=choices
+    )
+
+
+def _faults(options: argparse.Namespace) -> FaultPlan:
+    return FaultPlan(
+        seed=options.seed,
+        lose=options.lose,
+        repeat=options.repeat,
+        reorder=options.reorder,
+        delay=options.delay,
+    )
+
+
+def _public_key(path: str) -> PublicKey:
+    key = serialization.load_pem_public_key(Path(path).read_bytes())
+    if not isinstance(key, PublicKey):
+        raise SystemExit(f"{path} is neither an ECDSA P-521 nor an Ed25519 public key")
+    return key
+
+
+def _new_client_key(directory: str, secret: str) -> tuple[PublicKey, str]:
+    """Write a new private key and the secret into ``directory``, readable by the owner only."""
+    folder = Path(directory or tempfile.mkdtemp(prefix="sandbox-"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP521R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    for name, content in (("client.pem", pem), ("client_secret", secret.encode())):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_bytes(content)
+    return key.public_key(), str(folder)
+
+
+def _wait_for_signal() -> None:
+    ended = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
+
+
+if __name__ == "__main__":
+    main()

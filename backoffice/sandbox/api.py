@@ -1,0 +1,250 @@
+"""The calls of the API: which there are, who may make them, what they answer."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+from uuid import uuid4
+
+from backoffice.http_signatures import Message
+
+from .answers import ProblemError, Query, Response
+from .authentication import TOKEN_PATH, Authentication
+from .courier import Courier
+from .faults import Trouble, Troubles
+from .keys import KeySet
+from .market import EndedError, Market, UnknownError
+from .objects import Json
+from .requests import body_of, order_placement, placement
+from .subscriptions import Subscriptions
+
+KEY_LIFETIME = timedelta(hours=24)
+"""How long the answer to an idempotency key is kept."""
+
+_KEY = re.compile(
+    r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-5][0-9a-fA-F]{3}-?[089abAB][0-9a-fA-F]{3}-?[0-9a-fA-F]{12}"
+)
+_GATEWAY_PAGE = (
+    "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A call: ``{}`` in its path stands for an id, one of ``scopes`` is needed."""
+
+    method: str
+    path: str
+    scopes: tuple[str, ...]
+    call: Callable[..., Response]
+    is_placement: bool = False
+
+    def ids(self, path: str) -> tuple[str, ...] | None:
+        """Return the ids in ``path``, None if it is not a path of this call."""
+        match = re.fullmatch(self.path.replace("{}", "([^/]+)"), path)
+        return match.groups() if match else None
+
+
+class Api:
+    """Answers calls, many at a time."""
+
+    def __init__(
+        self,
+        *,
+        market: Market,
+        subscriptions: Subscriptions,
+        courier: Courier,
+        keys: KeySet,
+        authentication: Authentication,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.troubles = Troubles()
+        self._market = market
+        self._subscriptions = subscriptions
+        self._courier = courier
+        self._keys = keys
+        self._authentication = authentication
+        self._clock = clock
+        self._lock = Lock()
+        self._kept: dict[str, tuple[datetime, Response]] = {}
+        self._routes = tuple(self._all_routes())
+
+    def answer(self, message: Message) -> Response:
+        """Answer one call; what is wrong with it becomes a problem document."""
+        request_id = str(uuid4())
+        try:
+            trouble = self.troubles.take(message.path)
+            response = _troubled(trouble) if trouble else self._answer(message)
+        except UnknownError:
+            response = ProblemError(404).response(request_id)
+        except EndedError as error:
+            response = ProblemError(409, str(error)).response(request_id)
+        except ProblemError as problem:
+            response = problem.response(request_id)
+        headers = {
+            "content-type": "application/json",
+            **response.headers,
+            "upvest-request-id": request_id,
+        }
+        return replace(response, headers=headers)
+
+    def _answer(self, message: Message) -> Response:
+        self._authentication.check_client(message)
+        self._authentication.check_signature(message)
+        if message.headers.get("accept") != "application/json":
+            raise ProblemError(406, "accept must be application/json.")
+        if message.path == TOKEN_PATH and message.method == "POST":
+            return Response(200, self._authentication.token(message))
+        route, ids = self._route(message)
+        self._authentication.check_token(message, route.scopes)
+        return self._once(route, message) if route.is_placement else route.call(message, *ids)
+
+    def _route(self, message: Message) -> tuple[Route, tuple[str, ...]]:
+        fitting = [
+            (route, ids) for route in self._routes if (ids := route.ids(message.path)) is not None
+        ]
+        for route, ids in fitting:
+            if route.method == message.method:
+                return route, ids
+        raise ProblemError(405 if fitting else 404)
+
+    def _once(self, route: Route, message: Message) -> Response:
+        """Answer a repeated idempotency key as the first time; refusals are not kept."""
+        key = message.headers.get("idempotency-key", "")
+        if not key:
+            raise ProblemError(400, slug="missing_idempotency_key")
+        if not _KEY.fullmatch(key):
+            raise ProblemError(400, "The idempotency-key must be a UUID.")
+        with self._lock:
+            now = self._clock()
+            self._kept = {known: kept for known, kept in self._kept.items() if kept[0] > now}
+            if key not in self._kept:
+                self._kept[key] = (now + KEY_LIFETIME, route.call(message))
+            return self._kept[key][1]
+
+    def _all_routes(self) -> Iterator[Route]:
+        orders, portfolios, webhooks = (
+            (f"{area}:read", f"{area}:admin") for area in ("orders", "portfolios", "webhooks")
+        )
+        yield Route("GET", "/auth/verify_keys", webhooks, self._verify_keys)
+        yield Route("POST", "/portfolios/orders", portfolios[1:], self._place, is_placement=True)
+        yield Route("GET", "/portfolios/orders", portfolios, self._portfolio_orders)
+        yield Route("GET", "/portfolios/orders/{}", portfolios, self._portfolio_order)
+        yield Route("DELETE", "/portfolios/orders/{}", portfolios[1:], self._cancel)
+        yield Route("POST", "/orders", orders[1:], self._place_order, is_placement=True)
+        yield Route("GET", "/orders/{}", orders, self._order)
+        yield Route("DELETE", "/orders/{}", orders[1:], self._cancel_order)
+        yield Route("GET", "/orders/{}/executions/{}", orders, self._execution)
+        yield Route("GET", "/accounts/{}/orders", orders, self._account_orders)
+        yield Route("POST", "/webhooks", webhooks[1:], self._subscribe)
+        yield Route("GET", "/webhooks", webhooks, self._list_subscriptions)
+        yield Route("GET", "/webhooks/{}", webhooks, self._subscription)
+        yield Route("PATCH", "/webhooks/{}", webhooks[1:], self._change_subscription)
+        yield Route("DELETE", "/webhooks/{}", webhooks[1:], self._unsubscribe)
+        yield Route("POST", "/webhooks/{}/test", webhooks[1:], self._test_subscription)
+
+    def _verify_keys(self, message: Message) -> Response:
+        return Response(200, self._keys.document(self._clock()))
+
+    def _place(self, message: Message) -> Response:
+        return Response(202, self._market.place(placement(body_of(message)), now=self._clock()))
+
+    def _portfolio_orders(self, message: Message) -> Response:
+        allowed = "sort order offset limit start_date end_date allocation_id account_id"
+        query = Query.read(message.query, allowed=allowed)
+        query.word("sort", "id", "id")
+        query.word("order", "ASC", "ASC")
+        found = self._market.portfolio_orders(
+            since=query.moment("start_date"), until=query.moment("end_date")
+        )
+        wanted = {
+            name: query.values[name]
+            for name in ("allocation_id", "account_id")
+            if name in query.values
+        }
+        return query.page([item for item in found if _fits(item, wanted)], sort="id")
+
+    def _portfolio_order(self, message: Message, order_id: str) -> Response:
+        return Response(200, self._market.portfolio_order(order_id))
+
+    def _cancel(self, message: Message, order_id: str) -> Response:
+        self._market.cancel(order_id, now=self._clock())
+        return Response(202)
+
+    def _place_order(self, message: Message) -> Response:
+        return Response(
+            202, self._market.place_order(order_placement(body_of(message)), now=self._clock())
+        )
+
+    def _order(self, message: Message, order_id: str) -> Response:
+        return Response(200, self._market.order(order_id))
+
+    def _cancel_order(self, message: Message, order_id: str) -> Response:
+        self._market.cancel_order(order_id, now=self._clock())
+        return Response(202, {"id": order_id})
+
+    def _execution(self, message: Message, order_id: str, execution_id: str) -> Response:
+        return Response(200, self._market.execution(order_id, execution_id))
+
+    def _account_orders(self, message: Message, account_id: str) -> Response:
+        allowed = (
+            "order account_group_id user_id status date_created_from date_created_to offset limit"
+        )
+        query = Query.read(message.query, allowed=allowed)
+        found = self._market.account_orders(
+            account_id,
+            status=query.word("status", "NEW PROCESSING FILLED CANCELLED", "FILLED"),
+            since=query.moment("date_created_from"),
+            until=query.moment("date_created_to"),
+        )
+        wanted = {"user_id": query.values["user_id"]} if "user_id" in query.values else {}
+        chosen = [item for item in found if _fits(item, wanted)]
+        if query.word("order", "ASC DESC", "ASC") == "DESC":
+            chosen.reverse()
+        return query.page(chosen, sort="id")
+
+    def _subscribe(self, message: Message) -> Response:
+        return Response(
+            201, self._subscriptions.create(body_of(message), now=self._clock()).document()
+        )
+
+    def _list_subscriptions(self, message: Message) -> Response:
+        query = Query.read(message.query, allowed="sort order offset limit")
+        sort = query.word("sort", "created_at updated_at title url enabled", "created_at")
+        is_descending = query.word("order", "ASC DESC", "ASC") == "DESC"
+        documents = [subscription.document() for subscription in self._subscriptions.all()]
+        return query.page(
+            sorted(documents, key=lambda item: str(item[sort]), reverse=is_descending), sort=sort
+        )
+
+    def _subscription(self, message: Message, webhook_id: str) -> Response:
+        return Response(200, self._subscriptions.get(webhook_id).document())
+
+    def _change_subscription(self, message: Message, webhook_id: str) -> Response:
+        return Response(
+            200,
+            self._subscriptions.update(webhook_id, body_of(message), now=self._clock()).document(),
+        )
+
+    def _unsubscribe(self, message: Message, webhook_id: str) -> Response:
+        self._subscriptions.delete(webhook_id)
+        return Response(204)
+
+    def _test_subscription(self, message: Message, webhook_id: str) -> Response:
+        self._courier.test(self._subscriptions.get(webhook_id))
+        return Response(202)
+
+
+def _fits(document: Json, wanted: dict[str, str]) -> bool:
+    return all(document.get(name) == value for name, value in wanted.items())
+
+
+def _troubled(trouble: Trouble) -> Response:
+    headers = {"retry-after": trouble.retry_after} if trouble.retry_after else {}
+    if trouble.kind == "page":
+        page = _GATEWAY_PAGE.format(f"{trouble.status} Bad Gateway")
+        return Response(trouble.status, page, {**headers, "content-type": "text/html"})
+    if trouble.kind == "problem":
+        raise ProblemError(trouble.status, headers=headers)
+    return Response(0, cut=True, hang=trouble.seconds if trouble.kind == "hang" else 0.0)

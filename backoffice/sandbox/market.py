@@ -1,0 +1,188 @@
+"""The book of all orders, and the time that moves them."""
+
+from collections import defaultdict
+from datetime import datetime
+from functools import partial
+from random import Random
+from threading import RLock
+from typing import TypeVar
+
+from .agenda import Agenda
+from .fates import identifier, seeded
+from .life import Life
+from .objects import OPEN, Event, Execution, Json, Order, PortfolioOrder
+from .placements import OrderPlacement, Placement, some_placement
+from .speed import Speed
+
+T = TypeVar("T")
+
+
+class UnknownError(LookupError):
+    """There is no such object."""
+
+
+class EndedError(ValueError):
+    """The object has come too far for what was asked."""
+
+
+class Market:
+    """Everything that upstream knows of orders. Thread-safe; time is what ``now`` says.
+
+    The same seed and the same placements give the same lives. ``oddities`` multiplies the odds of
+    what seldom happens (see fates); the first portfolio order always has an ordinary life with at
+    least three orders, so that a demo starts with one.
+    """
+
+    def __init__(self, *, seed: int, speed: Speed, oddities: float = 1.0) -> None:
+        self._seed = seed
+        self._speed = speed
+        self._oddities = oddities
+        self._lock = RLock()
+        self._agenda = Agenda()
+        self._events: list[Event] = []
+        self._portfolio_orders: dict[str, PortfolioOrder] = {}
+        self._orders: dict[str, Order] = {}
+        self._orders_of: defaultdict[str, list[Order]] = defaultdict(list)
+        self._placed = 0
+        self._cancellations = 0
+        self._life = Life(self._agenda, born=self._record, emit=self._events.append)
+
+    def advance(self, now: datetime) -> list[Event]:
+        """Let all happen that is to happen up to ``now``; return the events since the last call."""
+        with self._lock:
+            self._agenda.advance(now)
+            events = self._events.copy()
+            self._events.clear()
+            return events
+
+    def next_at(self) -> datetime | None:
+        """Return when something is going to happen next; the past if events wait to be taken."""
+        with self._lock:
+            return self._events[0].created_at if self._events else self._agenda.next_at()
+
+    def place(self, placement: Placement, *, now: datetime) -> Json:
+        """Accept a portfolio order and return it."""
+        with self._lock:
+            number, rng = self._next()
+            is_first = not self._portfolio_orders
+            placed = placement.portfolio_order(
+                number,
+                rng,
+                speed=self._speed,
+                oddities=0.0 if is_first else self._oddities,
+                at_least=3 if is_first else 1,
+                at=_to_milliseconds(now),
+            )
+            self._portfolio_orders[placed.id] = placed
+            self._life.begin(placed)
+            return placed.document()
+
+    def place_order(self, placement: OrderPlacement, *, now: datetime) -> Json:
+        """Accept a single order and return it."""
+        with self._lock:
+            rng = self._next()[1]
+            at = _to_milliseconds(now)
+            order = placement.order(rng, speed=self._speed, oddities=self._oddities, at=at)
+            self._life.begin_order(order)
+            return order.document()
+
+    def place_some(self, count: int, *, now: datetime) -> list[Json]:
+        """Place ``count`` portfolio orders as clients, savings plans and rebalancings would."""
+        with self._lock:
+            return [self.place(self._some_placement(), now=now) for _ in range(count)]
+
+    def cancel(self, order_id: str, *, now: datetime) -> None:
+        """Accept to cancel a portfolio order soon. Raises UnknownError, EndedError."""
+        with self._lock:
+            placed = _found(self._portfolio_orders, order_id)
+            if placed.status not in OPEN:
+                raise EndedError(f"The portfolio order is {placed.status}.")
+            self._soon(now, partial(self._life.cancel, placed))
+
+    def cancel_order(self, order_id: str, *, now: datetime) -> None:
+        """Accept to try to cancel an order; how that went is announced. Raises UnknownError."""
+        with self._lock:
+            order = _found(self._orders, order_id)
+            self._cancellations += 1
+            rejection_id = identifier(seeded(self._seed, "cancellation", self._cancellations))
+            self._soon(now, partial(self._life.cancel_order, order, rejection_id))
+
+    def portfolio_order(self, order_id: str) -> Json:
+        """Return one portfolio order; UnknownError."""
+        with self._lock:
+            return _found(self._portfolio_orders, order_id).document()
+
+    def order(self, order_id: str) -> Json:
+        """Return one order; UnknownError."""
+        with self._lock:
+            return _found(self._orders, order_id).document()
+
+    def execution(self, order_id: str, execution_id: str) -> Json:
+        """Return one execution of an order; UnknownError."""
+        with self._lock:
+            executions: dict[str, Execution] = {
+                e.id: e for e in _found(self._orders, order_id).executions
+            }
+            return _found(executions, execution_id).document()
+
+    def portfolio_orders(
+        self, *, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Json]:
+        """Return the portfolio orders created from ``since`` to before ``until``, by id."""
+        with self._lock:
+            chosen = [
+                o for o in self._portfolio_orders.values() if _within(o.created_at, since, until)
+            ]
+            return [order.document() for order in sorted(chosen, key=lambda order: order.id)]
+
+    def orders(self) -> list[Json]:
+        """Return all orders, by id."""
+        with self._lock:
+            return [self._orders[order_id].document() for order_id in sorted(self._orders)]
+
+    def account_orders(
+        self,
+        account_id: str,
+        *,
+        status: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Json]:
+        """Return the orders of an account with ``status``, the first created first."""
+        with self._lock:
+            return [
+                order.document()
+                for order in sorted(
+                    self._orders_of[account_id], key=lambda order: (order.created_at, order.id)
+                )
+                if order.status == status and _within(order.created_at, since, until)
+            ]
+
+    def _record(self, order: Order) -> None:
+        self._orders[order.id] = order
+        self._orders_of[order.account_id].append(order)
+
+    def _next(self) -> tuple[int, Random]:
+        self._placed += 1
+        return self._placed, seeded(self._seed, self._placed)
+
+    def _some_placement(self) -> Placement:
+        rng = seeded(self._seed, "placement", self._placed)
+        return some_placement(rng, is_first=not self._portfolio_orders)
+
+    def _soon(self, now: datetime, step: partial[None]) -> None:
+        self._agenda.after(_to_milliseconds(now), self._speed.accept / 10, step)
+
+
+def _found(things: dict[str, T], key: str) -> T:
+    if key not in things:
+        raise UnknownError(key)
+    return things[key]
+
+
+def _to_milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _within(moment: datetime, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or moment >= since) and (until is None or moment < until)

@@ -1,0 +1,179 @@
+"""The stand-in as a whole: API, market and courier on one clock."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Event, Thread
+
+from backoffice.http_signatures import Message, PublicKey
+
+from .answers import Response
+from .api import Api
+from .authentication import SCOPES, Authentication
+from .control import PREFIX, Control
+from .courier import Courier
+from .faults import FaultPlan, Trouble
+from .keys import KeySet
+from .market import Market
+from .server import Server
+from .speed import Speed, now_utc
+from .subscriptions import Subscriptions
+
+TOPICS = ("PORTFOLIO_ORDER", "ORDER", "EXECUTION", "ORDER_CANCELLATION")
+
+_LONGEST_PAUSE = 1.0
+_SHORTEST_PAUSE = 0.01
+_COURIERS = 8
+
+
+class Sandbox:
+    """A stand-in for the Investment API that speaks HTTP and holds everything in memory.
+
+    ``clock`` moves orders and deliveries; tokens and signatures go by the machine's clock, as
+    callers do. Either call ``serve`` and then ``step`` whenever the clock was moved, or ``run``,
+    which does that in threads until ``stop``.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        client_key_id: str,
+        client_public_key: PublicKey,
+        seed: int = 1,
+        clock: Callable[[], datetime] = now_utc,
+        speed: Speed | None = None,
+        faults: FaultPlan | None = None,
+        oddities: float = 1.0,
+        scopes: frozenset[str] = SCOPES,
+    ) -> None:
+        speed = speed or Speed.demo()
+        self.clock = clock
+        self.market = Market(seed=seed, speed=speed, oddities=oddities)
+        self.subscriptions = Subscriptions()
+        self.keys = KeySet()
+        self.courier = Courier(
+            self.subscriptions,
+            keys=self.keys,
+            clock=clock,
+            faults=faults or FaultPlan(),
+            pace=speed.waits,
+        )
+        self.authentication = Authentication(
+            client_id=client_id,
+            client_secret=client_secret,
+            key_id=client_key_id,
+            public_key=client_public_key,
+            scopes=scopes,
+        )
+        self._api = Api(
+            market=self.market,
+            subscriptions=self.subscriptions,
+            courier=self.courier,
+            keys=self.keys,
+            authentication=self.authentication,
+            clock=clock,
+        )
+        self._control = Control(
+            market=self.market,
+            courier=self.courier,
+            keys=self.keys,
+            authentication=self.authentication,
+            troubles=self._api.troubles,
+            clock=clock,
+        )
+        self._server: Server | None = None
+        self._placing: tuple[datetime, timedelta, int] | None = None
+        self._stopping = Event()
+        self._wake = Event()
+        self._ticker: Thread | None = None
+
+    def serve(self, port: int = 0) -> str:
+        """Start the HTTP server on 127.0.0.1 and return its base URL; OSError if the port is taken."""
+        self._server = Server(self.answer, port=port)
+        self._server.start()
+        return self._server.url
+
+    def answer(self, message: Message) -> Response:
+        """Answer one HTTP request."""
+        is_control = message.path.startswith(PREFIX)
+        response = self._control.answer(message) if is_control else self._api.answer(message)
+        if message.method != "GET":
+            self._wake.set()
+        return response
+
+    def subscribe(self, url: str, *, topics: tuple[str, ...] = TOPICS, delay: str = "1s") -> str:
+        """Create and enable a subscription; return its id."""
+        now = self.clock()
+        document = {"title": "Order desk", "url": url, "type": list(topics)}
+        made = self.subscriptions.create(
+            {**document, "config": {"delay": delay, "max_package_size": 51200}}, now=now
+        )
+        self.subscriptions.update(made.id, {"enabled": True}, now=now)
+        return made.id
+
+    def expect(self, trouble: Trouble, *, times: int = 1) -> None:
+        """Have the next calls of the API suffer ``trouble``."""
+        self._api.troubles.expect(trouble, times=times)
+
+    def place_steadily(self, count: int, *, every: timedelta) -> None:
+        """Place ``count`` portfolio orders, one now and the next ``every`` so long."""
+        self._placing = (self.clock(), every, count)
+        self._wake.set()
+
+    def step(self) -> None:
+        """Move the market to the clock and deliver what is due, in this thread."""
+        self._advance()
+        for lane in self.courier.lanes():
+            self.courier.deliver(lane)
+
+    def run(self, port: int = 0) -> str:
+        """Serve, and step in threads as time passes. Returns the base URL."""
+        url = self._server.url if self._server else self.serve(port)
+        self._ticker = Thread(target=self._tick, name="sandbox-market", daemon=True)
+        self._ticker.start()
+        return url
+
+    def stop(self) -> None:
+        """End all threads and close all connections."""
+        self._stopping.set()
+        self._wake.set()
+        self.courier.hang_up()
+        if self._ticker:
+            self._ticker.join()
+        if self._server:
+            self._server.stop()
+
+    def _advance(self) -> None:
+        now = self.clock()
+        if self._placing:
+            at, every, count = self._placing
+            while count and at <= now:
+                self.market.place_some(1, now=at)
+                at, count = at + every, count - 1
+            self._placing = (at, every, count) if count else None
+        self.courier.accept(self.market.advance(now))
+
+    def _tick(self) -> None:
+        with ThreadPoolExecutor(_COURIERS, thread_name_prefix="sandbox-courier") as pool:
+            while not self._stopping.is_set():
+                self._wake.clear()
+                self._advance()
+                now = self.clock()
+                for lane in self.courier.lanes():
+                    if (at := lane.next_at()) and at <= now:
+                        pool.submit(self.courier.deliver, lane).add_done_callback(
+                            lambda _: self._wake.set()
+                        )
+                self._wake.wait(self._pause())
+
+    def _pause(self) -> float:
+        """Return the seconds until something is due; a second at most, for the clock may be moved."""
+        placing = self._placing[0] if self._placing else None
+        coming = [at for at in (self.market.next_at(), self.courier.next_at(), placing) if at]
+        if not coming:
+            return _LONGEST_PAUSE
+        return min(
+            max((min(coming) - self.clock()).total_seconds(), _SHORTEST_PAUSE), _LONGEST_PAUSE
+        )
