@@ -1,0 +1,57 @@
+"""What came in over HTTP. Source of every column: the model's section 1."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class Verdict(models.TextChoices):
+    """What we made of a delivery. The first two were answered 200, the last 401."""
+
+    ACCEPTED = "ACCEPTED", "Accepted"
+    UNREADABLE = "UNREADABLE", "Unreadable"
+    REFUSED = "REFUSED", "Refused"
+
+
+class Delivery(models.Model):
+    """One HTTP request to the webhook, as evidence. Its events live on in the journal; purged by age."""
+
+    id = models.BigAutoField(primary_key=True)
+    received_at = models.DateTimeField()
+    verdict = models.CharField(max_length=10, choices=Verdict)
+    reason = models.TextField(blank=True, default="")  # why it is not accepted
+    key_id = models.CharField(max_length=64, blank=True, default="")  # as the signature names it
+    signed_at = models.DateTimeField(null=True, blank=True)  # as the signature says
+    headers = models.JSONField(default=dict, blank=True)  # those of inbox.KEPT_HEADERS
+    body = models.BinaryField(null=True, editable=False)  # as received; NULL when refused
+    size = models.PositiveBigIntegerField(default=0)  # of the body, in bytes
+    events = models.PositiveIntegerField(default=0)
+    repeats = models.PositiveIntegerField(default=0)  # those of its events that had come before
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        ordering: ClassVar = ["-received_at", "-id"]
+        permissions: ClassVar = [
+            ("replay_delivery", "Can process deliveries and quarantined events again"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(verdict__in=Verdict.values), name="delivery_verdict"
+            ),
+            models.CheckConstraint(
+                condition=~Q(verdict=Verdict.REFUSED) | Q(body=None), name="delivery_refused_body"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(F("received_at").desc(), name="delivery_newest"),
+            models.Index(
+                F("verdict"),
+                F("received_at").desc(),
+                condition=~Q(verdict=Verdict.ACCEPTED),
+                name="delivery_problems",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Delivery {self.pk}"
