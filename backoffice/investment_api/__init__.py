@@ -1,0 +1,1 @@
+"""The client of the Investment API: the only code of the project that calls upstream."""

@@ -1,0 +1,194 @@
+"""Who we are to upstream: the signature of every request, and the token of most."""
+
+import hashlib
+import logging
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urlencode, urlsplit
+
+import redis
+import requests
+from django.conf import settings
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
+
+from backoffice.http_signatures import (
+    Message,
+    PrivateKey,
+    UnsupportedKeyError,
+    load_private_key,
+    sign,
+)
+
+from .budget import Urgency
+from .errors import InvestmentAPIError, UnavailableError, read_json
+from .transport import Response, Transport
+
+logger = logging.getLogger(__name__)
+
+SCOPE = "orders:read portfolios:read webhooks:read"
+
+_RENEW_EARLY = 60.0  # seconds before the end, but at most a quarter of a token's life
+_NEEDED = ("URL", "CLIENT_ID", "CLIENT_SECRET", "KEY_ID", "PRIVATE_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What identifies us, and where."""
+
+    url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    key_id: str
+    key: PrivateKey = field(repr=False)
+
+    @classmethod
+    def from_settings(cls) -> Self:
+        """Read Django's settings. Raises ImproperlyConfigured naming what is missing or wrong."""
+        names = [f"INVESTMENT_API_{name}" for name in _NEEDED]
+        values = [getattr(settings, name) for name in names]
+        if missing := [name for name, value in zip(names, values, strict=True) if not value]:
+            raise ImproperlyConfigured(f"Upstream cannot be asked without {', '.join(missing)}")
+        url, client_id, client_secret, key_id, pem = values
+        passphrase = settings.INVESTMENT_API_PRIVATE_KEY_PASSPHRASE
+        try:
+            key = load_private_key(pem.encode(), passphrase)
+        except UnsupportedKeyError as error:
+            raise ImproperlyConfigured(f"INVESTMENT_API_PRIVATE_KEY: {error}") from error
+        return cls(url, client_id, client_secret, key_id, key)
+
+    def sign(self, request: requests.PreparedRequest) -> None:
+        """Add the signature: over exactly what is about to be sent, and new with every call."""
+        parts = urlsplit(request.path_url)
+        body = request.body or b""
+        message = Message(
+            method=str(request.method),
+            path=parts.path,
+            query=parts.query,
+            headers=request.headers,
+            body=body if isinstance(body, bytes) else body.encode(),
+        )
+        created, nonce = int(time.time()), uuid.uuid4().hex
+        added = sign(message, key=self.key, key_id=self.key_id, created=created, nonce=nonce)
+        request.headers.update(added)
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of every request; the token is not among them."""
+        return {
+            "accept": "application/json",
+            "upvest-api-version": "1",
+            "upvest-client-id": self.client_id,
+            "user-agent": "order-desk",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token, and the Unix time from which it is no longer used."""
+
+    text: str = field(repr=False)
+    until: float
+
+    def is_good(self, *, refused: str) -> bool:
+        """Whether to use it: not about to end, and not the one upstream has refused."""
+        return time.time() < self.until and self.text != refused
+
+
+class Tokens:
+    """The current access token: in memory, in Django's cache for all processes, or fetched."""
+
+    def __init__(self, credentials: Credentials, transport: Transport) -> None:
+        self._credentials = credentials
+        self._transport = transport
+        self._held: Token | None = None
+        self._failure: InvestmentAPIError | None = None
+        self._failed_at = float("-inf")
+        self._lock = threading.Lock()
+        account = f"{credentials.url} {credentials.client_id} {SCOPE}"
+        self._cache_key = (
+            f"investment-api-token:{hashlib.sha256(account.encode()).hexdigest()[:32]}"
+        )
+
+    def current(self, *, urgency: Urgency, until: float, refused: str = "") -> str:
+        """Return a token other than ``refused``; one thread fetches it while the others wait."""
+        asked_at = time.monotonic()
+        held = self._held
+        if held is not None and held.is_good(refused=refused):
+            return held.text
+        if not self._lock.acquire(timeout=max(0.0, until - asked_at)):
+            raise UnavailableError("no token in time")
+        try:
+            return self._renewed(asked_at, urgency=urgency, until=until, refused=refused).text
+        finally:
+            self._lock.release()
+
+    def _renewed(self, asked_at: float, *, urgency: Urgency, until: float, refused: str) -> Token:
+        found = self._held  # another thread may have renewed it meanwhile
+        if found is None or not found.is_good(refused=refused):
+            found = self._from_cache()
+        if found is not None and found.is_good(refused=refused):
+            self._held = found
+            return found
+        if self._failure is not None and self._failed_at >= asked_at:
+            raise self._failure.with_traceback(
+                None
+            )  # it failed while we waited: asking again would only take as long
+        try:
+            self._held = self._fetch(urgency=urgency, until=until)
+        except InvestmentAPIError as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            raise
+        self._to_cache(self._held)
+        return self._held
+
+    def _fetch(self, *, urgency: Urgency, until: float) -> Token:
+        fields = {
+            "client_id": self._credentials.client_id,
+            "client_secret": self._credentials.client_secret,
+            "grant_type": "client_credentials",
+            "scope": SCOPE,
+        }
+        asked_at = time.time()
+        response = self._transport.send(
+            "POST",
+            "/auth/token",
+            headers={
+                **self._credentials.headers(),
+                "content-type": "application/x-www-form-urlencoded",
+            },
+            body=urlencode(fields).encode(),
+            urgency=urgency,
+            until=until,
+        )
+        return _read_token(response, asked_at)
+
+    def _from_cache(self) -> Token | None:
+        try:
+            text, until = cache.get(self._cache_key) or ("", 0.0)
+        except (redis.RedisError, OSError) as error:
+            logger.warning("the token is kept in this process only: %s", error)
+            return None
+        return Token(text, until) if text else None
+
+    def _to_cache(self, token: Token) -> None:
+        try:
+            cache.set(self._cache_key, (token.text, token.until), token.until - time.time())
+        except (redis.RedisError, OSError) as error:
+            logger.warning("the token is kept in this process only: %s", error)
+
+
+def _read_token(response: Response, asked_at: float) -> Token:
+    try:
+        answer: Any = read_json(response.body)
+        text, life = answer["access_token"], float(answer["expires_in"])
+        if not (isinstance(text, str) and text.isascii() and text.isprintable() and text):
+            raise ValueError("the token is no text that a header can carry")  # noqa: TRY301
+    except (ValueError, TypeError, KeyError) as error:
+        message = "POST /auth/token: the answer holds no token that we can read"
+        raise UnavailableError(
+            message, status=response.status, request_id=response.request_id
+        ) from error
+    return Token(text, asked_at + life - min(_RENEW_EARLY, life / 4))

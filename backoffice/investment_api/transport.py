@@ -1,0 +1,178 @@
+"""One signed HTTP exchange: bounded in time and size, within the budget, logged, errors sorted."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import requests
+
+from backoffice.env import is_loopback
+from backoffice.http_signatures import SignatureError
+
+from .budget import Budget, Urgency
+from .connection import keep_deadline, new_session
+from .errors import InvestmentAPIError, RefusedError, UnavailableError, error_of
+
+logger = logging.getLogger(__name__)
+
+CONNECT = 5.0  # seconds
+READ = 15.0  # seconds without a byte
+LARGEST_BODY = 16 * 2**20  # bytes
+PAUSE = timedelta(seconds=5)  # after a 429 that does not say how long
+
+_PATIENCE = {Urgency.PERSON: timedelta(seconds=5), Urgency.BACKGROUND: timedelta(seconds=20)}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A 2xx answer of upstream."""
+
+    status: int
+    body: bytes
+    request_id: str
+    took: timedelta
+
+
+class Transport:
+    """Sends requests to one base URL, from any thread; each thread has connections of its own.
+
+    ``sign`` adds the signature to a request that is ready to go. Raises ValueError for plain http
+    to another machine.
+    """
+
+    def __init__(
+        self, url: str, *, sign: Callable[[requests.PreparedRequest], None], budget: Budget
+    ) -> None:
+        parts = urlsplit(url)
+        self._is_local = is_loopback(parts.hostname or "")
+        if parts.scheme != "https" and not (parts.scheme == "http" and self._is_local):
+            raise ValueError(f"{url} is neither https nor http to this machine")
+        self._url = url.rstrip("/")
+        self._sign = sign
+        self._budget = budget
+        self._per_thread = threading.local()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        urgency: Urgency,
+        until: float,
+    ) -> Response:
+        """Sign and send one request, once, and return its 2xx answer.
+
+        ``until`` (monotonic clock) is when the caller stops waiting. Raises RefusedError,
+        NotFoundError or UnavailableError.
+        """
+        call = f"{method} {path}"
+        self._wait_for_room(call, urgency, until)
+        started = time.monotonic()
+        try:
+            request = self._prepare(method, path, headers, params, body)
+            status, answered, content = self._exchange(request, until)
+        except (requests.RequestException, OSError, SignatureError) as error:
+            logger.info("%s failed after %.0f ms: %s", call, _ms_since(started), _reason(error))
+            kind = RefusedError if isinstance(error, SignatureError) else UnavailableError
+            raise kind(f"{call}: {_reason(error)}") from error
+        request_id = answered.get("upvest-request-id", "")[:64]
+        logger.info("%s %d %.0f ms %s", call, status, _ms_since(started), request_id or "-")
+        if failure := error_of(call, status, answered, content, now=datetime.now(UTC)):
+            self._obey(failure)
+            raise failure
+        took = timedelta(seconds=time.monotonic() - started)
+        return Response(status, content, request_id, took)
+
+    def _wait_for_room(self, call: str, urgency: Urgency, until: float) -> None:
+        left = timedelta(seconds=max(0.0, until - time.monotonic()))
+        try:
+            self._budget.take(urgency, timeout=min(left, _PATIENCE[urgency]))
+        except UnavailableError as error:
+            message = f"{call}: not sent, {error.message}"
+            raise UnavailableError(message, retry_after=error.retry_after) from error
+
+    def _prepare(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None,
+        body: bytes,
+    ) -> requests.PreparedRequest:
+        request = requests.Request(
+            method, self._url + path, headers=dict(headers), params=params, data=body
+        ).prepare()
+        if not body:
+            request.headers.pop("Content-Length", None)  # upstream's list has it with bodies only
+        self._sign(request)
+        return request
+
+    def _exchange(
+        self, request: requests.PreparedRequest, until: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("no time left for the call")
+        keep_deadline(until, longest_silence=READ)
+        timeout = (min(CONNECT, left), min(READ, left))
+        session = self._session()
+        with session.send(
+            request,
+            allow_redirects=False,
+            stream=True,
+            timeout=timeout,
+            verify=session.verify,
+            proxies=session.proxies,
+        ) as response:
+            return response.status_code, response.headers, _read(response)
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._per_thread, "session"):
+            self._per_thread.session = new_session(self._url, is_local=self._is_local)
+        session: requests.Session = self._per_thread.session
+        return session
+
+    def _obey(self, error: InvestmentAPIError) -> None:
+        """Let everybody wait as long as upstream asks."""
+        if not isinstance(error, UnavailableError):
+            return
+        if error.status == 429 and error.retry_after is None:
+            error.retry_after = PAUSE
+        if error.retry_after:
+            self._budget.pause(datetime.now(UTC) + error.retry_after)
+
+
+def _read(response: requests.Response) -> bytes:
+    content = bytearray()
+    for piece in response.iter_content(64 * 1024):
+        content += piece
+        if len(content) > LARGEST_BODY:
+            raise OSError(f"the answer is larger than {LARGEST_BODY} bytes")
+    return bytes(content)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what really happened, from under the layers of the library."""
+    root = error
+    while (inner := root.__cause__ or root.__context__) is not None:
+        root = inner
+    if isinstance(root, TimeoutError):
+        return (
+            "no connection in time"
+            if isinstance(error, requests.ConnectTimeout)
+            else "no answer in time"
+        )
+    return (
+        " ".join(str(getattr(root, "strerror", None) or root).split())[:200] or type(root).__name__
+    )
+
+
+def _ms_since(started: float) -> float:
+    return (time.monotonic() - started) * 1000
