@@ -4,6 +4,7 @@ import http.client
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID, uuid4
 
@@ -132,7 +133,7 @@ def signed(method, target, body, headers, *, key=KEY, key_id=KEY_ID, age=0, vers
 
 
 def new_sandbox(**options):
-    defaults = {
+    defaults: dict[str, Any] = {
         "client_id": CLIENT,
         "client_secret": SECRET,
         "client_key_id": KEY_ID,
@@ -555,6 +556,8 @@ def test_a_subscription_is_created_disabled_then_enabled_listed_and_deleted(call
         {"url": "https://backoffice.example.com:port/"},
         {"exclude_type": ["POSITION"]},
         {"config": {"delay": "0s"}},
+        {"config": "1s"},
+        {"type": "ORDER"},
         {"config": {"max_package_size": 99}},
     ],
 )

@@ -28,6 +28,9 @@ _SPEEDS = {"demo": Speed.demo, "fast": Speed.fast, "live": Speed.live}
 def main() -> None:
     """Run until SIGINT or SIGTERM. Prints one line: where it is, and what the client needs."""
     options = _options()
+    ended = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
     line = ["url={url}"]
     if options.client_key:
         public_key = _public_key(options.client_key)
@@ -52,7 +55,7 @@ def main() -> None:
         topics = tuple(options.webhook_topics.split(","))
         sandbox.subscribe(options.webhook_url, topics=topics, delay=options.webhook_delay)
     sandbox.place_steadily(options.orders, every=timedelta(seconds=options.every))
-    _wait_for_signal()
+    ended.wait()
     sandbox.stop()
 
 
@@ -123,13 +126,6 @@ def _new_client_key(directory: str, secret: str) -> tuple[PublicKey, str]:
         (folder / name).touch(mode=0o600)
         (folder / name).write_bytes(content)
     return key.public_key(), str(folder)
-
-
-def _wait_for_signal() -> None:
-    ended = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
 
 
 if __name__ == "__main__":

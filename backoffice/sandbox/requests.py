@@ -22,7 +22,7 @@ def body_of(message: Message) -> Json:
         raise ProblemError(400, "The content-type must be application/json.")
     try:
         document = json.loads(message.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProblemError(400, "The body is not JSON.") from error
     if not isinstance(document, dict):
         raise ProblemError(400, "The body is not a JSON object.")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from backoffice.http_signatures import Message, PublicKey
 
@@ -84,6 +84,7 @@ class Sandbox:
             clock=clock,
         )
         self._server: Server | None = None
+        self._lock = Lock()
         self._placing: tuple[datetime, timedelta, int] | None = None
         self._stopping = Event()
         self._wake = Event()
@@ -119,7 +120,8 @@ class Sandbox:
 
     def place_steadily(self, count: int, *, every: timedelta) -> None:
         """Place ``count`` portfolio orders, one now and the next ``every`` so long."""
-        self._placing = (self.clock(), every, count)
+        with self._lock:
+            self._placing = (self.clock(), every, count)
         self._wake.set()
 
     def step(self) -> None:
@@ -147,13 +149,18 @@ class Sandbox:
 
     def _advance(self) -> None:
         now = self.clock()
-        if self._placing:
+        self._place_due(now)
+        self.courier.accept(self.market.advance(now))
+
+    def _place_due(self, now: datetime) -> None:
+        with self._lock:
+            if self._placing is None:
+                return
             at, every, count = self._placing
             while count and at <= now:
                 self.market.place_some(1, now=at)
                 at, count = at + every, count - 1
             self._placing = (at, every, count) if count else None
-        self.courier.accept(self.market.advance(now))
 
     def _tick(self) -> None:
         with ThreadPoolExecutor(_COURIERS, thread_name_prefix="sandbox-courier") as pool:
@@ -170,7 +177,8 @@ class Sandbox:
 
     def _pause(self) -> float:
         """Return the seconds until something is due; a second at most, for the clock may be moved."""
-        placing = self._placing[0] if self._placing else None
+        with self._lock:
+            placing = self._placing[0] if self._placing else None
         coming = [at for at in (self.market.next_at(), self.courier.next_at(), placing) if at]
         if not coming:
             return _LONGEST_PAUSE

@@ -13,7 +13,15 @@ from .answers import ProblemError
 from .objects import Event, Json, timestamp
 
 _DELAY = re.compile(r"[1-9][0-9]?[sm]")
-_FIELDS = {"title", "url", "type", "exclude_type", "config"}
+_KINDS = {
+    "title": str,
+    "url": str,
+    "type": list,
+    "exclude_type": list,
+    "config": dict,
+    "enabled": bool,
+}
+_FIELDS = set(_KINDS) - {"enabled"}
 _LOOPBACK = {"127.0.0.1", "localhost"}
 
 
@@ -112,6 +120,9 @@ class Subscriptions:
 def _values(document: Json, *, allowed: set[str], held: Subscription) -> dict[str, Any]:
     if unknown := set(document) - allowed:
         raise ProblemError(400, f"Not accepted here: {', '.join(sorted(unknown))}.")
+    for name, value in document.items():
+        if not isinstance(value, _KINDS[name]):
+            raise ProblemError(400, f"{name} is of the wrong kind.")
     values = dict(document)
     if not 0 < len(values.get("title", held.title or "-")) <= 100:
         raise ProblemError(400, "title must have 1 to 100 characters.")
