@@ -1,5 +1,14 @@
 """Paths below ``/webhooks/``."""
 
-from django.urls import URLPattern
+from django.db import transaction
+from django.urls import URLPattern, re_path
 
-urlpatterns: list[URLPattern] = []
+from webhooks.views import DeliveryView
+
+# Never in a transaction of the request, whatever the settings say: the inbox opens its own.
+deliver = transaction.non_atomic_requests(DeliveryView.as_view())
+
+urlpatterns: list[URLPattern] = [
+    # With and without the slash: upstream takes a redirect for a failure.
+    re_path(r"^investment-api/?$", deliver, name="investment-api"),
+]

@@ -1,0 +1,314 @@
+"""From signed bytes to rows: what the inbox makes of any body."""
+
+import json
+import threading
+from bisect import bisect
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from backoffice.http_signatures import Message, Verified, Version
+from orders import journal, projection
+from orders.models import JournalEntry, Outcome, PortfolioOrder
+from tests import stories
+from tests.signed import envelope, post, sample
+from webhooks import inbox
+from webhooks.models import Delivery, Verdict
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+EVENT = sample("webhook.single_event")["payload"][0]
+ON_POSTGRESQL = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+
+pytestmark = pytest.mark.django_db
+
+
+def body_of(delivery):
+    """Return the body as it is in the database."""
+    body = Delivery.objects.get(pk=delivery.pk).body
+    assert body is not None
+    return bytes(body)
+
+
+def receive(body, now=NOW):
+    """Store the bytes ``body`` as a delivery whose signature was found good."""
+    signature = Verified("a key", NOW, None, "n", ("@method", "@path"), Version.V6, "sig1")
+    message = Message("POST", "/", "", {}, body)
+    return inbox.receive(message, signature=signature, now=now)
+
+
+def event(**changes):
+    return EVENT | {"id": str(uuid4())} | changes
+
+
+def many(number):
+    """Return that many events about as many portfolio orders."""
+    return [
+        event(object=EVENT["object"] | {"id": str(uuid4()), "orders": []}) for _ in range(number)
+    ]
+
+
+def test_an_envelope_a_bare_event_and_a_bare_list_are_read():
+    for body in (envelope(event()), json.dumps(event()).encode(), json.dumps([event()]).encode()):
+        delivery = receive(body)
+
+        assert (delivery.verdict, delivery.events) == (Verdict.ACCEPTED, 1)
+    assert JournalEntry.objects.filter(outcome=Outcome.PENDING).count() == 3
+
+
+@pytest.mark.parametrize("body", [b'{"payload": []}', b"[]"])
+def test_a_delivery_without_events_is_accepted(body):
+    delivery = receive(body)
+
+    assert (delivery.verdict, delivery.events, delivery.repeats) == (Verdict.ACCEPTED, 0, 0)
+    assert not JournalEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "the body is empty"),
+        (b"{", "the body is not JSON"),
+        (b'{"payload": [1', "the body is not JSON"),
+        (b"\xff\xfe\x00", "the body is not JSON"),
+        (b'"\xc3\x28"', "the body is not JSON"),
+        (b"\x1f\x8b\x08\x00", "the body is not JSON"),
+        (b"[" * 100_000, "the body is nested too deeply"),
+        (b"[" * 100_000 + b"]" * 100_000, "the body is nested too deeply"),
+        (b'{"payload":' * 100_000, "the body is nested too deeply"),
+        (b"17", "the body is neither"),
+        (b"null", "the body is neither"),
+        (b"NaN", "the body is neither"),
+        (b"{}", "the body is neither"),
+        (b'{"payload": null}', "the body is neither"),
+        (b'{"payload": {"id": "1"}}', "the body is neither"),
+    ],
+)
+def test_a_body_that_holds_no_events_is_kept_raw_with_the_reason(body, reason):
+    delivery = receive(body)
+
+    kept = Delivery.objects.get(pk=delivery.pk)
+    assert kept.verdict == Verdict.UNREADABLE
+    assert kept.reason.startswith(reason)
+    assert body_of(kept) == body
+    assert kept.size == len(body)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_json_is_read_in_each_of_its_encodings(encoding):
+    delivery = receive(json.dumps([event()]).encode(encoding))
+
+    assert (delivery.verdict, delivery.events) == (Verdict.ACCEPTED, 1)
+
+
+def test_no_digit_of_a_number_is_lost():
+    digits = "1234567890123456789012345678901234567890.123456789012345678901234567"
+    body = b'[{"type": "TOPUP.NEW", "a": %s, "b": %s, "c": NaN, "d": -7}]' % (
+        digits.encode(),
+        b"9" * 5000,
+    )
+    receive(body)
+
+    payload = json.loads(bytes(JournalEntry.objects.get().payload))
+    assert payload == {"type": "TOPUP.NEW", "a": digits, "b": "9" * 5000, "c": "NaN", "d": -7}
+
+
+def test_text_that_a_database_refuses_is_stored_all_the_same():
+    receive(
+        b'[{"type": "ORDER.\\u0000NEW\\ud800", "id": "\\udfff", "object": '
+        b'{"id": "%s", "status": "N\\u0000EW"}}]' % str(uuid4()).encode()
+    )
+
+    entry = JournalEntry.objects.get()
+    assert (entry.type, entry.status) == ("ORDER.NEW", "NEW")
+    assert rb"\u0000NEW\ud800" in bytes(entry.payload)
+
+
+@pytest.mark.parametrize("member", [None, 1, "x", [], {}, {"type": []}, {"type": "ORDER.NEW"}])
+def test_one_event_that_cannot_be_read_is_quarantined_and_its_neighbours_go_on(member):
+    delivery = receive(json.dumps([event(), member, event()]).encode())
+
+    assert (delivery.verdict, delivery.events) == (Verdict.ACCEPTED, 3)
+    bad = JournalEntry.objects.get(outcome=Outcome.QUARANTINED)
+    assert bad.message
+    assert JournalEntry.objects.filter(outcome=Outcome.PENDING).count() == 2
+
+
+def nested_event(place, depth):
+    brackets = "[" * depth + "]" * depth
+    return f'[{{"id": "{uuid4()}", "type": "ORDER.NEW", "{place}": {brackets}}}]'.encode()
+
+
+@pytest.mark.parametrize("place", ["type", "created_at", "object"])
+def test_an_event_of_any_depth_is_stored(place):
+    readable = bisect(
+        range(10_000), False, key=lambda depth: not is_read(nested_event(place, depth))
+    )
+    # Close to where reading ends, each further step on the way has a limit of its own.
+    for depth in range(readable - 30, readable + 30):
+        assert receive(nested_event(place, depth)).pk
+
+
+def is_read(body):
+    try:
+        inbox.events_in(body)
+    except inbox.UnreadableBodyError:
+        return False
+    return True
+
+
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["payload", "type", "object", "id", "status", "orders", "x"]),
+                    inner,
+                    max_size=4,
+                )
+            ),
+            max_leaves=12,
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
+def test_whatever_is_correctly_signed_is_stored(body):
+    delivery = receive(body)
+
+    assert body_of(delivery) == body
+    assert JournalEntry.objects.filter(delivery_id=delivery.pk).count() == delivery.events
+
+
+def test_an_event_delivered_twice_is_stored_once_and_the_repeat_is_counted():
+    one, two = event(), event()
+    receive(envelope(one))
+    again = receive(envelope(one, two))
+
+    assert (again.events, Delivery.objects.get(pk=again.pk).repeats) == (2, 1)
+    assert JournalEntry.objects.filter(event_id__isnull=False).count() == 2
+    assert JournalEntry.objects.get(repeat_of__isnull=False).delivery_id == again.pk
+
+
+def test_the_first_delivery_of_one_event_twice_in_a_body_is_its_own_repeat():
+    one = event()
+
+    delivery = receive(envelope(one, one))
+
+    assert (delivery.events, delivery.repeats) == (2, 1)
+
+
+def test_events_that_cannot_be_recorded_are_kept_as_bytes_and_do_not_hold_up_the_feed(monkeypatch):
+    def fail(*args, **kwargs):
+        JournalEntry.objects.create(source="nonsense", occurred_at=NOW, recorded_at=NOW)
+
+    monkeypatch.setattr(journal, "record_events", fail)
+    body = envelope(event())
+
+    delivery = receive(body)
+
+    kept = Delivery.objects.get()  # the first attempt was rolled back
+    assert (kept.pk, kept.verdict, body_of(kept)) == (delivery.pk, Verdict.UNREADABLE, body)
+    assert kept.reason.startswith("its events cannot be recorded: IntegrityError")
+
+
+def test_a_database_that_cannot_take_anything_now_is_told_to_the_caller(monkeypatch):
+    def fail(*args, **kwargs):
+        raise OperationalError("the connection is lost")
+
+    monkeypatch.setattr(journal, "record_events", fail)
+
+    with pytest.raises(OperationalError):
+        receive(envelope(event()))
+    assert not Delivery.objects.exists()
+
+
+def statements(number):
+    body = envelope(*many(number))
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        receive(body)
+    return len(queries)
+
+
+def test_the_number_of_statements_does_not_grow_with_the_number_of_events():
+    few, all_ = statements(1), statements(500)
+
+    # SQLite takes 999 parameters in one statement, PostgreSQL takes arrays.
+    assert few <= 5
+    assert all_ == few if ON_POSTGRESQL else all_ <= few + 16
+
+
+def test_at_most_sixty_refused_deliveries_a_minute_are_kept():
+    message = Message("POST", "/", "", {"Signature": "x", "Cookie": "secret"}, b"body")
+    for second in range(70):
+        inbox.refuse(message, "no", now=NOW + timedelta(milliseconds=second))
+    assert Delivery.objects.count() == 60
+
+    inbox.refuse(message, "no", now=NOW + timedelta(minutes=2))
+    assert Delivery.objects.count() == 61
+
+
+def test_a_refused_delivery_keeps_its_signature_headers_and_neither_body_nor_credentials():
+    headers = {
+        "Signature-Input": 'sig1=("@path");keyid="k\u00e9y"',
+        "Signature": "sig1=:AAAA:",
+        "User-Agent": "stranger\0",
+        "Authorization": "Bearer secret",
+        "Cookie": "sessionid=secret",
+    }
+    inbox.refuse(Message("POST", "/", "", headers, b"personal"), "because", now=NOW)
+
+    kept = Delivery.objects.get()
+    assert (kept.verdict, kept.reason) == (Verdict.REFUSED, "because")
+    assert (kept.body, kept.size) == (None, 8)
+    assert kept.headers == {
+        "signature": "sig1=:AAAA:",
+        "signature-input": 'sig1=("@path");keyid="k\u00e9y"',
+        "user-agent": "stranger",
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_overlapping_batches_from_two_threads_store_each_event_once_without_a_deadlock():
+    events = many(60)
+    batches = [events[:40], events[20:][::-1]]
+    answers: list[int] = []
+    start = threading.Barrier(2)
+
+    def send(batch):
+        start.wait()
+        answers.extend(post(Client(), envelope(*batch)).status_code for _ in range(4))
+        connection.close()
+
+    threads = [threading.Thread(target=send, args=(batch,)) for batch in batches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == [200] * 8
+    firsts = JournalEntry.objects.filter(event_id__isnull=False).values_list("event_id", flat=True)
+    assert len(firsts) == 60
+    assert set(firsts) == {UUID(each["id"]) for each in events}
+    assert JournalEntry.objects.filter(repeat_of__isnull=False).count() == 8 * 40 - 60
+
+
+def test_a_stored_event_is_applied_by_a_drain():
+    receive(envelope(stories.event("PORTFOLIO_ORDER.NEW", stories.portfolio_order())))
+
+    projection.drain(now=NOW)
+
+    assert PortfolioOrder.objects.get().status == "NEW"
