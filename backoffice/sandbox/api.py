@@ -10,14 +10,12 @@ from uuid import uuid4
 from backoffice.http_signatures import Message
 
 from .answers import ProblemError, Query, Response
-from .authentication import TOKEN_PATH, Authentication
-from .courier import Courier
-from .faults import Trouble, Troubles
-from .keys import KeySet
-from .market import EndedError, Market, UnknownError
+from .authentication import TOKEN_PATH
+from .faults import Trouble
+from .market import EndedError, UnknownError
 from .objects import Json
 from .requests import body_of, order_placement, placement
-from .subscriptions import Subscriptions
+from .upstream import Upstream
 
 KEY_LIFETIME = timedelta(hours=24)
 """How long the answer to an idempotency key is kept."""
@@ -49,23 +47,8 @@ class Route:
 class Api:
     """Answers calls, many at a time."""
 
-    def __init__(
-        self,
-        *,
-        market: Market,
-        subscriptions: Subscriptions,
-        courier: Courier,
-        keys: KeySet,
-        authentication: Authentication,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self.troubles = Troubles()
-        self._market = market
-        self._subscriptions = subscriptions
-        self._courier = courier
-        self._keys = keys
-        self._authentication = authentication
-        self._clock = clock
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
         self._lock = Lock()
         self._kept: dict[str, tuple[datetime, Response]] = {}
         self._routes = tuple(self._all_routes())
@@ -74,7 +57,7 @@ class Api:
         """Answer one call; what is wrong with it becomes a problem document."""
         request_id = str(uuid4())
         try:
-            trouble = self.troubles.take(message.path)
+            trouble = self._upstream.troubles.take(message.path)
             response = _troubled(trouble) if trouble else self._answer(message)
         except UnknownError:
             response = ProblemError(404).response(request_id)
@@ -90,14 +73,14 @@ class Api:
         return replace(response, headers=headers)
 
     def _answer(self, message: Message) -> Response:
-        self._authentication.check_client(message)
-        self._authentication.check_signature(message)
+        self._upstream.authentication.check_client(message)
+        self._upstream.authentication.check_signature(message)
         if message.headers.get("accept") != "application/json":
             raise ProblemError(406, "accept must be application/json.")
         if message.path == TOKEN_PATH and message.method == "POST":
-            return Response(200, self._authentication.token(message))
+            return Response(200, self._upstream.authentication.token(message))
         route, ids = self._route(message)
-        self._authentication.check_token(message, route.scopes)
+        self._upstream.authentication.check_token(message, route.scopes)
         return self._once(route, message) if route.is_placement else route.call(message, *ids)
 
     def _route(self, message: Message) -> tuple[Route, tuple[str, ...]]:
@@ -117,7 +100,7 @@ class Api:
         if not _KEY.fullmatch(key):
             raise ProblemError(400, "The idempotency-key must be a UUID.")
         with self._lock:
-            now = self._clock()
+            now = self._upstream.clock()
             self._kept = {known: kept for known, kept in self._kept.items() if kept[0] > now}
             if key not in self._kept:
                 self._kept[key] = (now + KEY_LIFETIME, route.call(message))
@@ -145,17 +128,20 @@ class Api:
         yield Route("POST", "/webhooks/{}/test", webhooks[1:], self._test_subscription)
 
     def _verify_keys(self, message: Message) -> Response:
-        return Response(200, self._keys.document(self._clock()))
+        return Response(200, self._upstream.keys.document(self._upstream.clock()))
 
     def _place(self, message: Message) -> Response:
-        return Response(202, self._market.place(placement(body_of(message)), now=self._clock()))
+        return Response(
+            202,
+            self._upstream.market.place(placement(body_of(message)), now=self._upstream.clock()),
+        )
 
     def _portfolio_orders(self, message: Message) -> Response:
         allowed = "sort order offset limit start_date end_date allocation_id account_id"
         query = Query.read(message.query, allowed=allowed)
         query.word("sort", "id", "id")
         query.word("order", "ASC", "ASC")
-        found = self._market.portfolio_orders(
+        found = self._upstream.market.portfolio_orders(
             since=query.moment("start_date"), until=query.moment("end_date")
         )
         wanted = {
@@ -166,33 +152,36 @@ class Api:
         return query.page([item for item in found if _fits(item, wanted)], sort="id")
 
     def _portfolio_order(self, message: Message, order_id: str) -> Response:
-        return Response(200, self._market.portfolio_order(order_id))
+        return Response(200, self._upstream.market.portfolio_order(order_id))
 
     def _cancel(self, message: Message, order_id: str) -> Response:
-        self._market.cancel(order_id, now=self._clock())
+        self._upstream.market.cancel(order_id, now=self._upstream.clock())
         return Response(202)
 
     def _place_order(self, message: Message) -> Response:
         return Response(
-            202, self._market.place_order(order_placement(body_of(message)), now=self._clock())
+            202,
+            self._upstream.market.place_order(
+                order_placement(body_of(message)), now=self._upstream.clock()
+            ),
         )
 
     def _order(self, message: Message, order_id: str) -> Response:
-        return Response(200, self._market.order(order_id))
+        return Response(200, self._upstream.market.order(order_id))
 
     def _cancel_order(self, message: Message, order_id: str) -> Response:
-        self._market.cancel_order(order_id, now=self._clock())
+        self._upstream.market.cancel_order(order_id, now=self._upstream.clock())
         return Response(202, {"id": order_id})
 
     def _execution(self, message: Message, order_id: str, execution_id: str) -> Response:
-        return Response(200, self._market.execution(order_id, execution_id))
+        return Response(200, self._upstream.market.execution(order_id, execution_id))
 
     def _account_orders(self, message: Message, account_id: str) -> Response:
         allowed = (
             "order account_group_id user_id status date_created_from date_created_to offset limit"
         )
         query = Query.read(message.query, allowed=allowed)
-        found = self._market.account_orders(
+        found = self._upstream.market.account_orders(
             account_id,
             status=query.word("status", "NEW PROCESSING FILLED CANCELLED", "FILLED"),
             since=query.moment("date_created_from"),
@@ -206,33 +195,38 @@ class Api:
 
     def _subscribe(self, message: Message) -> Response:
         return Response(
-            201, self._subscriptions.create(body_of(message), now=self._clock()).document()
+            201,
+            self._upstream.subscriptions.create(
+                body_of(message), now=self._upstream.clock()
+            ).document(),
         )
 
     def _list_subscriptions(self, message: Message) -> Response:
         query = Query.read(message.query, allowed="sort order offset limit")
         sort = query.word("sort", "created_at updated_at title url enabled", "created_at")
         is_descending = query.word("order", "ASC DESC", "ASC") == "DESC"
-        documents = [subscription.document() for subscription in self._subscriptions.all()]
+        documents = [subscription.document() for subscription in self._upstream.subscriptions.all()]
         return query.page(
             sorted(documents, key=lambda item: str(item[sort]), reverse=is_descending), sort=sort
         )
 
     def _subscription(self, message: Message, webhook_id: str) -> Response:
-        return Response(200, self._subscriptions.get(webhook_id).document())
+        return Response(200, self._upstream.subscriptions.get(webhook_id).document())
 
     def _change_subscription(self, message: Message, webhook_id: str) -> Response:
         return Response(
             200,
-            self._subscriptions.update(webhook_id, body_of(message), now=self._clock()).document(),
+            self._upstream.subscriptions.update(
+                webhook_id, body_of(message), now=self._upstream.clock()
+            ).document(),
         )
 
     def _unsubscribe(self, message: Message, webhook_id: str) -> Response:
-        self._subscriptions.delete(webhook_id)
+        self._upstream.subscriptions.delete(webhook_id)
         return Response(204)
 
     def _test_subscription(self, message: Message, webhook_id: str) -> Response:
-        self._courier.test(self._subscriptions.get(webhook_id))
+        self._upstream.courier.test(self._upstream.subscriptions.get(webhook_id))
         return Response(202)
 
 

@@ -4,20 +4,16 @@ Unsigned, since the server listens on loopback only. POST takes JSON with its co
 keeps web pages in a browser on this machine from using it.
 """
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from backoffice.http_signatures import Message
 
 from .answers import ProblemError, Response
-from .authentication import Authentication
-from .courier import Courier
-from .faults import FaultPlan, Trouble, Troubles
-from .keys import KeySet
+from .faults import FaultPlan, Trouble
 from .lane import Attempt
-from .market import Market
 from .objects import Json, timestamp
 from .requests import body_of
+from .upstream import Upstream
 
 PREFIX = "/_sandbox/"
 
@@ -25,22 +21,8 @@ PREFIX = "/_sandbox/"
 class Control:
     """Answers calls below ``/_sandbox/``."""
 
-    def __init__(
-        self,
-        *,
-        market: Market,
-        courier: Courier,
-        keys: KeySet,
-        authentication: Authentication,
-        troubles: Troubles,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._market = market
-        self._courier = courier
-        self._keys = keys
-        self._authentication = authentication
-        self._troubles = troubles
-        self._clock = clock
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
         self._reads = {"truth": self._truth, "attempts": self._attempts}
         self._steps = {
             "place": self._place,
@@ -68,44 +50,46 @@ class Control:
     def _truth(self) -> Json:
         """Return all there is, whether anything is still going to happen, and what is undelivered."""
         return {
-            "portfolio_orders": self._market.portfolio_orders(),
-            "orders": self._market.orders(),
-            "is_quiet": self._market.next_at() is None,
-            "undelivered": self._courier.pending(),
+            "portfolio_orders": self._upstream.market.portfolio_orders(),
+            "orders": self._upstream.market.orders(),
+            "is_quiet": self._upstream.market.next_at() is None,
+            "undelivered": self._upstream.courier.pending(),
         }
 
     def _attempts(self) -> Json:
         """Return the last delivery attempts of each subscription."""
-        lanes = self._courier.lanes()
+        lanes = self._upstream.courier.lanes()
         return {
             lane.subscription.id: [_attempt(attempt) for attempt in list(lane.attempts)]
             for lane in lanes
         }
 
     def _place(self, body: Json) -> Json:
-        placed = self._market.place_some(int(body.get("count", 1)), now=self._clock())
+        placed = self._upstream.market.place_some(
+            int(body.get("count", 1)), now=self._upstream.clock()
+        )
         return {"ids": [item["id"] for item in placed]}
 
     def _faults(self, body: Json) -> Json:
-        self._courier.faults = FaultPlan.from_document(body)
+        self._upstream.courier.faults = FaultPlan.from_document(body)
         return {}
 
     def _trouble(self, body: Json) -> Json:
         """Expect a trouble ``times`` times; 0 clears what is pending."""
         times = int(body.pop("times", 1))
         if times:
-            self._troubles.expect(Trouble(**body), times=times)
+            self._upstream.troubles.expect(Trouble(**body), times=times)
         else:
-            self._troubles.clear()
+            self._upstream.troubles.clear()
         return {}
 
     def _rotate(self, body: Json) -> Json:
         """Sign with a new key; the set shows the old one for ``keep`` seconds more."""
         keep = timedelta(seconds=float(body["keep"])) if "keep" in body else None
-        return {"kid": self._keys.rotate(self._clock(), keep=keep)}
+        return {"kid": self._upstream.keys.rotate(self._upstream.clock(), keep=keep)}
 
     def _revoke(self, body: Json) -> Json:
-        self._authentication.revoke_tokens()
+        self._upstream.authentication.revoke_tokens()
         return {}
 
 

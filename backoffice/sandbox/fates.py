@@ -6,6 +6,7 @@ same objects, amounts and steps, however the clock is moved and whoever asks in 
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import cycle
 from random import Random
 from uuid import UUID
 
@@ -34,6 +35,8 @@ PARTLY_FILLED = "IE00BF2GFH28"
 """Upstream's mock instrument whose orders are filled in part and then cancelled."""
 
 PARTLY_FILLED_PRICE = 5013
+
+_REFUSALS = {"SELL": "SELL_LIMIT_EXCEEDED", "BUY": "ACCOUNT_IS_EMPTY"}
 
 
 def seeded(*parts: object) -> Random:
@@ -88,7 +91,7 @@ class PortfolioOrderFate:
     orders: tuple[OrderFate, ...]
     settles: timedelta
     mistrade: bool
-    """Whether its last execution is cancelled where the others settle."""
+    """Whether the executions of its last order are cancelled where the others settle."""
 
 
 def order_fate(
@@ -136,29 +139,31 @@ def portfolio_order_fate(
     ``oddities`` multiplies the odds of what seldom happens (refusals, cancelled orders, partial
     fills, mistrades, equal ids); 0 gives the ordinary life only.
     """
-    refusals = {"SELL": "SELL_LIMIT_EXCEEDED", "BUY": "ACCOUNT_IS_EMPTY"}
     refused = rng.random() < 0.07 * oddities
     count = min(cents, rng.randint(at_least, 12))
-    instruments = rng.sample(sorted(PRICES), count)
-    if rng.random() < 0.06 * oddities:
-        instruments[-1] = PARTLY_FILLED
-    orders = []
-    for place, (instrument_id, share) in enumerate(
-        zip(instruments, split(cents, count, rng), strict=True)
-    ):
-        side = ("SELL", "BUY")[place % 2] if kind == "REBALANCING" else kind
-        orders.append(
-            order_fate(
-                rng, speed, side=side, cents=share, instrument_id=instrument_id, oddities=oddities
-            )
-        )
+    orders = _order_fates(rng, speed, kind=kind, cents=cents, count=count, oddities=oddities)
     if rng.random() < 0.05 * oddities:
         # Ids are unique within a kind only: upstream's own guide has an order with its parent's id.
         orders[0] = replace(orders[0], id=own_id)
     return PortfolioOrderFate(
         accepts=drawn(rng, speed.accept * 2 / 3),
-        cancelled=refusals.get(kind, "PORTFOLIO_IS_BALANCED") if refused else "",
+        cancelled=_REFUSALS.get(kind, "PORTFOLIO_IS_BALANCED") if refused else "",
         orders=tuple(orders),
         settles=drawn(rng, speed.settle),
         mistrade=rng.random() < 0.03 * oddities,
     )
+
+
+def _order_fates(
+    rng: Random, speed: Speed, *, kind: str, cents: int, count: int, oddities: float
+) -> list[OrderFate]:
+    instruments = rng.sample(sorted(PRICES), count)
+    if rng.random() < 0.06 * oddities:
+        instruments[-1] = PARTLY_FILLED
+    sides = ["SELL", "BUY"] if kind == "REBALANCING" else [kind]
+    return [
+        order_fate(rng, speed, side=side, cents=share, instrument_id=isin, oddities=oddities)
+        for isin, share, side in zip(
+            instruments, split(cents, count, rng), cycle(sides), strict=False
+        )
+    ]

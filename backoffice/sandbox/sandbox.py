@@ -18,6 +18,7 @@ from .market import Market
 from .server import Server
 from .speed import Speed, now_utc
 from .subscriptions import Subscriptions
+from .upstream import Upstream
 
 TOPICS = ("PORTFOLIO_ORDER", "ORDER", "EXECUTION", "ORDER_CANCELLATION")
 
@@ -67,22 +68,16 @@ class Sandbox:
             public_key=client_public_key,
             scopes=scopes,
         )
-        self._api = Api(
+        self._upstream = Upstream(
+            clock=clock,
             market=self.market,
             subscriptions=self.subscriptions,
-            courier=self.courier,
             keys=self.keys,
-            authentication=self.authentication,
-            clock=clock,
-        )
-        self._control = Control(
-            market=self.market,
             courier=self.courier,
-            keys=self.keys,
             authentication=self.authentication,
-            troubles=self._api.troubles,
-            clock=clock,
         )
+        self._api = Api(self._upstream)
+        self._control = Control(self._upstream)
         self._server: Server | None = None
         self._lock = Lock()
         self._placing: tuple[datetime, timedelta, int] | None = None
@@ -116,7 +111,7 @@ class Sandbox:
 
     def expect(self, trouble: Trouble, *, times: int = 1) -> None:
         """Have the next calls of the API suffer ``trouble``."""
-        self._api.troubles.expect(trouble, times=times)
+        self._upstream.troubles.expect(trouble, times=times)
 
     def place_steadily(self, count: int, *, every: timedelta) -> None:
         """Place ``count`` portfolio orders, one now and the next ``every`` so long."""

@@ -118,25 +118,29 @@ class Subscriptions:
 
 
 def _values(document: Json, *, allowed: set[str], held: Subscription) -> dict[str, Any]:
+    """Return what to change in ``held``; what the document does not name stays as it is."""
+    _check_names_and_kinds(document, allowed)
+    values = dict(document)
+    for name in {"type", "exclude_type"} & set(values):
+        values[name] = tuple(values[name])
+    if "config" in values:
+        values["config"] = held.config | values["config"]
+        _check_config(values["config"])
+    if "url" in values:
+        _check_url(values["url"])
+    if not 0 < len(values.get("title", held.title or "-")) <= 100:
+        raise ProblemError(400, "title must have 1 to 100 characters.")
+    if values.get("exclude_type", held.exclude_type) and "ALL" not in values.get("type", held.type):
+        raise ProblemError(400, "exclude_type works only together with ALL.")
+    return values
+
+
+def _check_names_and_kinds(document: Json, allowed: set[str]) -> None:
     if unknown := set(document) - allowed:
         raise ProblemError(400, f"Not accepted here: {', '.join(sorted(unknown))}.")
     for name, value in document.items():
         if not isinstance(value, _KINDS[name]):
             raise ProblemError(400, f"{name} is of the wrong kind.")
-    values = dict(document)
-    if not 0 < len(values.get("title", held.title or "-")) <= 100:
-        raise ProblemError(400, "title must have 1 to 100 characters.")
-    if "url" in values:
-        _check_url(values["url"])
-    for name in ("type", "exclude_type"):
-        if name in values:
-            values[name] = tuple(values[name])
-    if values.get("exclude_type", held.exclude_type) and "ALL" not in values.get("type", held.type):
-        raise ProblemError(400, "exclude_type works only together with ALL.")
-    if "config" in values:
-        values["config"] = held.config | values["config"]
-        _check_config(values["config"])
-    return values
 
 
 def _check_url(url: str) -> None:
