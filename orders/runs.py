@@ -1,10 +1,10 @@
 """Runs: like items of a history folded into one entry of the page. Pure. Source: ux.md, section 6b."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orders.timeline import Item
+from orders.timeline import Item, ItemKind
 
 NEIGHBOURS = timedelta(seconds=90)  # further apart are not one run
 QUIET = timedelta(minutes=5)  # a longer silence between entries is shown
@@ -34,15 +34,117 @@ class Run:
 
     @property
     def first_at(self) -> datetime | None:
-        """Return when the first item happened."""
+        """Return when the first item happened; None where nobody told."""
         return self.items[0].occurred_at
 
     @property
     def last_at(self) -> datetime | None:
-        """Return when the last item happened."""
+        """Return when the last item happened; None where nobody told."""
         return self.items[-1].occurred_at
 
 
 def runs(items: Sequence[Item], *, newest_first: bool = False) -> list[Run]:
-    """Fold like items into runs and put them in the order of the page."""
-    raise NotImplementedError
+    """Fold like items, the oldest first, into runs, and put them in the order of the page.
+
+    A run has items of orders that say the same within 90 s of each other, and may interleave with
+    others; a portfolio order's item or a problem closes all. Webhooks that one round of asks
+    recovered share a run. More than three equal checks in a row are one. Failures never fold.
+    """
+    folded = _fold_checks(_fold_orders(items))
+    if newest_first:
+        folded.sort(key=lambda run: run[-1][0], reverse=True)
+    shown = [Run(tuple(item for _, item in run)) for run in folded]
+    pairs = zip(shown, [None, *shown], strict=False)
+    return [replace(run, silence=_silence(run, above)) for run, above in pairs]
+
+
+_Run = list[tuple[int, Item]]  # items with their places in the history
+
+
+def _fold_orders(items: Iterable[Item]) -> list[_Run]:
+    found: list[_Run] = []
+    growing: dict[tuple[object, ...], _Run] = {}
+    for place, item in enumerate(items):
+        key = _likeness(item)
+        if not item.subject.is_order or _is_barrier(item):
+            growing = {same: run for same, run in growing.items() if same == key and _is_gap(item)}
+        run = growing.get(key) if key else None
+        if run and _are_near(run[-1][1], item):
+            run.append((place, item))
+            continue
+        found.append([(place, item)])
+        if key:
+            growing[key] = found[-1]
+    return found
+
+
+def _fold_checks(found: Iterable[_Run]) -> list[_Run]:
+    """Fold checks of one object that stand in a row and brought nothing."""
+    rows: list[list[_Run]] = []
+    for run in found:
+        item = run[0][1]
+        if rows and _brought_nothing(item) and _says_same(rows[-1][-1][0][1], item):
+            rows[-1].append(run)
+        else:
+            rows.append([run])
+    folded: list[_Run] = []
+    for row in rows:
+        checks = [pair for run in row for pair in run]
+        folded.extend([checks] if len(checks) > MANY_CHECKS else row)
+    return folded
+
+
+def _likeness(item: Item) -> tuple[object, ...]:
+    """Return what items of one run share; empty for one that stands alone."""
+    stands_alone = item.remarks or item.is_failed or (item.is_ours and item.kind is ItemKind.NOTE)
+    if not item.subject.is_order or stands_alone or (_is_barrier(item) and not _is_gap(item)):
+        return ()
+    type_ = item.entry.type if item.entry else ""
+    return item.kind, item.source, item.from_status, item.to_status, item.expected, type_
+
+
+def _is_gap(item: Item) -> bool:
+    return item.kind is ItemKind.MISSED_WEBHOOK
+
+
+def _is_barrier(item: Item) -> bool:
+    """Return whether it is a problem of its own; a repeat is not: it was ignored."""
+    return item.is_problem and not (
+        item.deliveries > 1 and not replace(item, deliveries=1).is_problem
+    )
+
+
+def _are_near(one: Item, other: Item) -> bool:
+    if abs(_time(other) - _time(one)) > NEIGHBOURS:
+        return False
+    if not _is_gap(other):
+        return other.told is None and one.told is None
+    told = [item.told.entry.recorded_at for item in (one, other) if item.told]
+    return not told or (len(told) == 2 and abs(told[1] - told[0]) <= NEIGHBOURS)
+
+
+def _brought_nothing(item: Item) -> bool:
+    return (
+        item.kind is ItemKind.CHECK and item.entry is not None and item.entry.outcome == "NO_CHANGE"
+    )
+
+
+def _says_same(one: Item, other: Item) -> bool:
+    return (
+        _brought_nothing(one) and one.subject == other.subject and one.to_status == other.to_status
+    )
+
+
+def _time(item: Item) -> datetime:
+    """Return when it happened; for what nobody told, when that happened which told more."""
+    told = item.told.entry.occurred_at if item.told else None
+    times = (item.occurred_at, told, item.subject.created_at)
+    return next(time for time in times if time)
+
+
+def _silence(run: Run, above: Run | None) -> timedelta | None:
+    if above is None:
+        return None
+    earlier, later = sorted((run, above), key=lambda it: _time(it.items[0]))
+    silence = _time(later.items[0]) - max(_time(item) for item in earlier.items)
+    return silence if silence > QUIET else None

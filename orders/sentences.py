@@ -1,34 +1,193 @@
-"""Words for durations and for the items of a history: the page and the CSV say the same. Pure.
+"""Words for the items of a history: the page and the CSV say the same. Pure.
 
-Source: ux.md, sections 4 (durations) and 6b. Times of day are those of the ``zone`` that is given.
+Source: ux.md, section 6b. Times of day are those of the ``zone`` that is given.
 """
 
-from datetime import timedelta, tzinfo
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+from statistics import median
 
+from orders.durations import SECOND, duration
+from orders.facts import topic
+from orders.lifecycle import KNOWN_STATUSES
+from orders.reports import word
 from orders.runs import Run
-from orders.timeline import Item
+from orders.seen import STAFF, Seen
+from orders.timeline import ASKS, Item, ItemKind, Remark
+
+ABOUT = {"EXECUTION": "Execution", "REBALANCING_EXECUTION_ORDER": "Rebalancing execution order"}
 
 
-def duration(time: timedelta) -> str:
-    """Return a duration as people read it: 850 ms, 2.1 s, 42 s, 9 min 27 s, 17 min, 14 h 02 min, 4 d 6 h."""
-    raise NotImplementedError
+def status_word(status: str) -> str:
+    """Return a status as people read it; one that we do not know as the broker wrote it."""
+    return status.capitalize() if status in KNOWN_STATUSES else status
 
 
-def sentence(item: Item, zone: tzinfo) -> str:
-    """Return all that is to be said about an item beside its statuses and times; "" for a clean step."""
-    raise NotImplementedError
+def title(item: Item, *, count: int = 1) -> str:
+    """Return the heading of an item that is no step: "Polled 7 times, no change", "Note by mira".
+
+    ``count`` is the number of items in its run. "" for a step, whose heading is its object and statuses.
+    """
+    entry = item.entry
+    if entry is None or item.is_step:
+        return ""
+    if item.kind in ASKS.values():
+        return _asked(item, entry, count)
+    if entry.source == STAFF:
+        return f"Note by {entry.actor}" if entry.actor else "Note"
+    if topic(entry.type) in ABOUT:
+        return f"{ABOUT[topic(entry.type)]} {entry.type.rpartition('.')[2].lower()}"
+    if entry.type == "ORDER_CANCELLATION.REJECTED":
+        return "The broker refused to cancel the order"
+    return entry.type if item.kind is ItemKind.NOTE or Remark.QUARANTINED in item.remarks else ""
 
 
-def title(item: Item) -> str:
-    """Return the heading of an item that is no step: "Polled, no change", "Manual refetch by mira"."""
-    raise NotImplementedError
+def sentence(item: Item, zone: tzinfo, *, count: int = 1) -> str:
+    """Return what is to be said about an item beside its heading, statuses and times; "" for a clean step.
+
+    ``count`` is the number of orders in its run.
+    """
+    return " ".join(_sentences(item, zone, count))
+
+
+def message(item: Item, zone: tzinfo) -> str:
+    """Return all words about an item in one, for the CSV; a note of staff is only its text."""
+    text = sentence(item, zone)
+    if item.late is not None and item.told is None:
+        text = f"Arrived {duration(item.late)} late. {text}".strip()
+    if item.kind is ItemKind.NOTE and item.is_ours:
+        return text
+    heading = title(item)
+    return f"{heading}. {text}".strip() if heading else text
 
 
 def arrival(run: Run, zone: tzinfo) -> str:
-    """Return how fast it came: "arrived after 1.6 s", "arrived after 1.3 s median, 2.4 s worst"."""
-    raise NotImplementedError
+    """Return how fast a webhook came: "arrived after 1.6 s", "arrived after 1.3 s median, 2.4 s worst"."""
+    item = run.item
+    delays = [item.delay for item in run.items if item.delay is not None]
+    if item.source != "WEBHOOK" or item.entry is None or not delays:
+        return ""
+    if not run.is_single:
+        typical = median(delay / SECOND for delay in delays) * SECOND
+        return f"arrived after {duration(typical)} median, {duration(max(delays))} worst"
+    if item.late is None:
+        return f"arrived after {duration(delays[0])}"
+    return f"arrived {duration(item.late)} late, at {_at(item.entry.recorded_at, zone, item)}"
 
 
 def copies(run: Run) -> str:
     """Return how often it came: "delivered 3x, applied once"; "" where once."""
-    raise NotImplementedError
+    repeats = sum(item.deliveries - 1 for item in run.items)
+    if not repeats:
+        return ""
+    if run.is_single:
+        return f"delivered {run.item.deliveries}x, applied once"
+    return f"{repeats} duplicate{'s' if repeats > 1 else ''} ignored"
+
+
+def _asked(item: Item, entry: Seen, count: int) -> str:
+    """Return what an ask brought: "Polled, no change", "Polled: Processing → Filled", "Poll failed"."""
+    by = f" by {entry.actor}" if entry.actor else ""
+    polled = item.kind is ItemKind.CHECK
+    if item.is_failed:
+        return f"Poll{by} failed" if polled else f"Manual refetch{by} failed"
+    times = f" {count} times" if count > 1 else ""
+    asked = f"Polled{times}{by}" if polled else f"Manual refetch{times}{by}"
+    if entry.outcome == "NO_CHANGE":
+        return f"{asked}, no change"
+    before, now = status_word(item.from_status), status_word(item.to_status)
+    if before == now:
+        return f"{asked}: new details" if entry.outcome == "APPLIED" else asked
+    return f"{asked}: {before} → {now}" if before else f"{asked}: {now}"
+
+
+def _sentences(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
+    if item.kind is ItemKind.MISSED_WEBHOOK:
+        yield from _gap(item, zone, count)
+    elif item.told:
+        yield _known_before(item, zone)
+    if item.entry and item.entry.message and not item.is_step:
+        yield item.entry.message
+    for remark in item.remarks:
+        yield _remark(item, remark)
+
+
+def _gap(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
+    which = f"{item.expected} {f'for {count} orders ' if count > 1 else ''}"
+    if item.is_waiting:
+        yield f"Webhook {which}is not here yet."
+    elif count > 1:
+        yield f"Expected webhook {item.expected} never arrived for {count} orders."
+    else:
+        yield f"Expected webhook {item.expected} never arrived."
+    if item.told is None:
+        return
+    teller, at = item.told.entry, _at(item.told.entry.recorded_at, zone, item)
+    if item.told.is_listing:
+        yield f"Known from the portfolio order's list, by {_by(teller)} at {at}."
+    elif teller.source in ASKS:
+        yield f"Recovered by {_by(teller)} at {at}{_after_the_fact(item, teller)}."
+    else:
+        yield f"Known from {_by(teller)} at {at}."
+
+
+def _known_before(item: Item, zone: tzinfo) -> str:
+    """Return who told a step before the entry did that stands for it."""
+    told = item.told
+    if told is None:
+        return ""
+    teller, at = told.entry, _at(told.entry.recorded_at, zone, item)
+    if told.is_listing:
+        return f"Already known from the portfolio order's list, by {_by(teller)} at {at}."
+    if teller.source not in ASKS:
+        return f"Out of order: {status_word(told.status)} was already known from {_by(teller)} at {at}."
+    if item.late is None:
+        return f"Already known from the {_by(teller)} at {at}."
+    recovered = f"Recovered by {_by(teller)} at {at}{_after_the_fact(item, teller)}"
+    return f"{recovered}; the webhook arrived {duration(item.late)} late."
+
+
+def _after_the_fact(item: Item, teller: Seen) -> str:
+    if item.occurred_at is None:
+        return ""
+    return f", {duration(teller.recorded_at - item.occurred_at)} after the fact"
+
+
+def _remark(item: Item, remark: Remark) -> str:
+    before, now = status_word(item.from_status), status_word(item.to_status)
+    if remark is Remark.TYPE_DISAGREES and item.entry:
+        return f"The event's type says {status_word(word(item.entry))}, its object {now}: the object counts."
+    if remark is Remark.CLOCKS_DIFFER and item.entry:
+        ahead = item.entry.occurred_at - item.entry.recorded_at
+        return f"The broker's clock is {duration(ahead)} ahead of ours."
+    if remark is Remark.BACKWARDS:
+        return f"{now} cannot follow {before}: kept {before}."
+    if remark is Remark.UNKNOWN_STATUS:
+        kept = f"kept {before}" if before in KNOWN_STATUSES else "shown as the broker wrote it"
+        return f"The status {now} is not known here: {kept}."
+    if remark is Remark.CONFLICT:
+        return f"{before} and {now} were both reported: the broker is asked which counts."
+    return {
+        Remark.PENDING: "Recorded, not applied yet.",
+        Remark.SAID_AGAIN: "Reported before: nothing moved.",
+        Remark.CONTENT_DIFFERS: "It came again with other content: the first copy counts.",
+        Remark.MISTRADE: "An execution was cancelled after all.",
+        Remark.QUARANTINED: "Stored, but it could not be applied. Nothing else was held up.",
+        Remark.FIRST_COPY_ELSEWHERE: "Its event id came before, about another object: that copy counts.",
+    }.get(remark, "")
+
+
+def _by(entry: Seen) -> str:
+    """Return how an entry reached us, as part of a sentence."""
+    if entry.source == "WEBHOOK":
+        return f"the webhook {entry.type}"
+    how = "poll" if entry.source == "POLL" else "refetch"
+    return f"{how} by {entry.actor}" if entry.actor else how
+
+
+def _at(moment: datetime, zone: tzinfo, item: Item) -> str:
+    """Return a time of day; with its date where that is another than the item's."""
+    local = moment.astimezone(zone)
+    if item.occurred_at and item.occurred_at.astimezone(zone).date() == local.date():
+        return f"{local:%H:%M:%S}"
+    return f"{local:%H:%M:%S} on {local.day} {local:%b %Y}"

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
-from uuid import UUID
 
-from orders.lifecycle import Kind
+from orders.seen import STAFF, Seen, Subject, Told
 
 
 class ItemKind(StrEnum):
     """What an item of the history is; the same words are the CSV's ``entry_type``."""
 
-    TRANSITION = "transition"  # somebody reported, for the first time, that an object is in a status
+    TRANSITION = (
+        "transition"  # somebody reported, for the first time, that an object is in a status
+    )
     MISSED_WEBHOOK = "missed_webhook"  # an expected webhook that is not here
     CHECK = "check"  # we asked upstream by ourselves
     REFETCH = "refetch"  # staff made us ask
@@ -28,16 +28,23 @@ class ItemKind(StrEnum):
 class Remark(StrEnum):
     """What is worth a sentence about an item; ``orders.sentences`` has the words."""
 
-    TYPE_DISAGREES = "type disagrees"  # the event's type and its object's status differ: the status counts
+    TYPE_DISAGREES = (
+        "type disagrees"  # the event's type and its object's status differ: the status counts
+    )
     CLOCKS_DIFFER = "clocks differ"  # upstream says it happened after we learned it
     PENDING = "pending"  # recorded, not applied yet
     SAID_AGAIN = "said again"  # another event has reported this status before
-    CONTENT_DIFFERS = "content differs"  # a repeat with other content than the first copy, which counts
+    CONTENT_DIFFERS = (
+        "content differs"  # a repeat with other content than the first copy, which counts
+    )
     BACKWARDS = "backwards"
     CONFLICT = "conflict"  # filled and cancelled were both reported
     UNKNOWN_STATUS = "unknown status"
+    MISTRADE = "mistrade"  # an execution was cancelled
     QUARANTINED = "quarantined"  # the entry's message has the reason
-    FIRST_COPY_ELSEWHERE = "first copy elsewhere"  # an event id that came before, about another object
+    FIRST_COPY_ELSEWHERE = (
+        "first copy elsewhere"  # an event id that came before, about another object
+    )
 
 
 class Filter(StrEnum):
@@ -48,73 +55,6 @@ class Filter(StrEnum):
     ORDERS = "orders"
     PROBLEMS = "problems"
     CHECKS = "checks"  # checks and staff
-
-
-class Seen(NamedTuple):
-    """A journal entry without its payload; the fields are the columns of ``orders.models.JournalEntry``."""
-
-    id: int
-    portfolio_order_id: UUID | None
-    order_id: UUID | None
-    source: str
-    outcome: str
-    event_id: UUID | None
-    repeat_of: UUID | None
-    delivery_id: int | None
-    type: str
-    status: str
-    occurred_at: datetime
-    recorded_at: datetime
-    actor: str
-    message: str
-
-
-class Listed(NamedTuple):
-    """A line of a portfolio order's list of orders, and the entry that brought it."""
-
-    order_id: UUID
-    status: str
-    entry: Seen
-
-
-class Told(NamedTuple):
-    """The first entry, by ``recorded_at``, that showed an object at or past a status."""
-
-    entry: Seen
-    status: str  # that it showed, of the object in question
-    is_listing: bool  # it is about the portfolio order, and lists the order
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the history needs to know of one portfolio order or order."""
-
-    kind: Kind
-    id: UUID
-    status: str = ""
-    created_at: datetime | None = None
-    processing_at: datetime | None = None
-    announced: str = ""
-    instrument_id: str = ""
-    side: str = ""
-
-    @property
-    def is_order(self) -> bool:
-        """Return whether it is an order, not a portfolio order."""
-        return self.kind is Kind.ORDER
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Now, and the limits from which a webhook counts as missed or late.
-
-    Nothing is expected of an object created before ``first_webhook_at``, or of any before the first.
-    """
-
-    now: datetime
-    gap_grace: timedelta
-    late_after: timedelta
-    first_webhook_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,4 +191,3 @@ class Timeline:
 
 
 ASKS: Mapping[str, ItemKind] = {"POLL": ItemKind.CHECK, "REFETCH": ItemKind.REFETCH}
-STAFF = "STAFF"

@@ -1,0 +1,77 @@
+"""What a history is built from: journal entries without their payload, and the objects they are about. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from orders.lifecycle import Kind
+
+STAFF = "STAFF"  # the source of what staff did; those of orders.tracked.Source
+
+
+class Seen(NamedTuple):
+    """A journal entry without its payload; the fields are the columns of ``orders.models.JournalEntry``."""
+
+    id: int
+    portfolio_order_id: UUID | None
+    order_id: UUID | None
+    source: str
+    outcome: str
+    event_id: UUID | None
+    repeat_of: UUID | None
+    delivery_id: int | None
+    type: str
+    status: str
+    occurred_at: datetime
+    recorded_at: datetime
+    actor: str
+    message: str
+
+
+class Listed(NamedTuple):
+    """A line of a portfolio order's list of orders, and the entry that brought it."""
+
+    order_id: UUID
+    status: str
+    entry: Seen
+
+
+class Told(NamedTuple):
+    """The first entry, by ``recorded_at``, that showed an object at or past a status."""
+
+    entry: Seen
+    status: str  # that it showed, of the object in question
+    is_listing: bool  # it is about the portfolio order, and lists the order
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the history needs to know of one portfolio order or order."""
+
+    kind: Kind
+    id: UUID
+    status: str = ""
+    created_at: datetime | None = None
+    processing_at: datetime | None = None
+    announced: str = ""
+    instrument_id: str = ""
+    side: str = ""
+
+    @property
+    def is_order(self) -> bool:
+        """Return whether it is an order, not a portfolio order."""
+        return self.kind is Kind.ORDER
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Now, and the limits from which a webhook counts as missed or late.
+
+    Nothing is expected of an object created before ``first_webhook_at``, or of any before the first.
+    """
+
+    now: datetime
+    gap_grace: timedelta
+    late_after: timedelta
+    first_webhook_at: datetime | None
