@@ -14,6 +14,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backoffice.http_signatures import Message, Version, public_key_from_jwk, verify
@@ -480,4 +481,31 @@ def test_it_runs_as_a_process_that_says_where_it_is_and_ends_on_a_signal(tmp_pat
         assert process.wait(10) == 0
     assert set(truth) == {"portfolio_orders", "orders", "is_quiet", "undelivered"}
     assert (tmp_path / "keys" / "client.pem").stat().st_mode & 0o077 == 0
-    assert said["private_key"] == str(tmp_path / "keys" / "client.pem")
+    assert said["private_key_file"] == str(tmp_path / "keys" / "client.pem")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--client-key", "{key}"], "needs --client-secret"),
+        (["--client-key", "{key}", "--client-secret", "s"], "P-521"),
+        (["--port", "{port}"], "in use"),
+        (["--speed", "warp"], "demo, fast, live"),
+    ],
+)
+def test_it_says_in_one_line_why_it_cannot_start(tmp_path, receiver, options, reason):
+    key = tmp_path / "p256.pem"
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    key.write_bytes(
+        public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    values = {"key": key, "port": receiver.server.server_port}
+    command = [sys.executable, "-m", "backoffice.sandbox", "--keys-dir", str(tmp_path)]
+    command += [option.format(**values) for option in options]
+
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode != 0
+    assert reason in ended.stderr
+    assert "Traceback" not in ended.stderr

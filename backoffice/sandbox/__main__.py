@@ -16,7 +16,7 @@ from uuid import uuid4
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from backoffice.http_signatures import PublicKey
+from backoffice.http_signatures import PublicKey, UnsupportedKeyError, jwk_from_public_key
 
 from .faults import FaultPlan
 from .sandbox import TOPICS, Sandbox
@@ -31,13 +31,7 @@ def main() -> None:
     ended = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    line = ["url={url}"]
-    if options.client_key:
-        public_key = _public_key(options.client_key)
-    else:
-        public_key, directory = _new_client_key(options.keys_dir, options.client_secret)
-        line.append(f"private_key={directory}/client.pem")
-        line.append(f"client_secret_file={directory}/client_secret")
+    public_key, said = _client_key(options)
     sandbox = Sandbox(
         client_id=options.client_id,
         client_secret=options.client_secret,
@@ -48,9 +42,12 @@ def main() -> None:
         faults=_faults(options),
         oddities=options.oddities,
     )
-    url = sandbox.run(options.port)
-    line += [f"client_id={options.client_id}", f"key_id={options.client_key_id}"]
-    print(" ".join(line).format(url=url), flush=True)  # noqa: T201 - for whoever started it
+    try:
+        url = sandbox.run(options.port)
+    except OSError as error:
+        raise SystemExit(f"port {options.port}: {error.strerror}") from error
+    said = {"url": url, "client_id": options.client_id, "key_id": options.client_key_id, **said}
+    print(*(f"{name}={value}" for name, value in said.items()), flush=True)  # noqa: T201 - the one line
     if options.webhook_url:
         topics = tuple(options.webhook_topics.split(","))
         sandbox.subscribe(options.webhook_url, topics=topics, delay=options.webhook_delay)
@@ -63,7 +60,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m backoffice.sandbox", description=__doc__)
     _option(parser, "port", 0, "port on 127.0.0.1; 0: any free one")
     _option(parser, "client-id", str(uuid4()), "OAuth2 client id; made up by default")
-    _option(parser, "client-secret", secrets.token_urlsafe(32), "made up by default")
+    _option(parser, "client-secret", "", "made up by default, and written beside the new key pair")
     _option(parser, "client-key-id", str(uuid4()), "key id of the client's signatures")
     _option(parser, "client-key", "", "PEM file with the client's public key; default: a new pair")
     _option(
@@ -73,13 +70,19 @@ def _options() -> argparse.Namespace:
     _option(parser, "webhook-topics", ",".join(TOPICS), "topics of that subscription")
     _option(parser, "webhook-delay", "1s", "delay of that subscription")
     _option(parser, "seed", 1, "decides what becomes of the orders, and the faults")
-    _option(parser, "speed", "demo", "pace of orders and repeats", choices=sorted(_SPEEDS))
+    _option(parser, "speed", "demo", "pace of orders and repeats: demo, fast or live")
     _option(parser, "orders", 0, "place so many portfolio orders")
     _option(parser, "every", 2.0, "seconds between them")
     _option(parser, "oddities", 1.0, "odds of refusals, cancelled orders, mistrades; 0: none")
     for fault in ("lose", "repeat", "reorder", "delay"):
         _option(parser, fault, 0.0, "share of events that suffer this, from 0 to 1")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.client_key and not options.client_secret:
+        parser.error("--client-key needs --client-secret, for no folder is written to tell it")
+    if options.speed not in _SPEEDS:
+        parser.error(f"--speed must be one of {', '.join(_SPEEDS)}")
+    options.client_secret = options.client_secret or secrets.token_urlsafe(32)
+    return options
 
 
 def _option(
@@ -87,12 +90,9 @@ def _option(
     name: str,
     default: float | str,
     meaning: str,
-    choices: list[str] | None = None,
 ) -> None:
     given = os.environ.get(f"SANDBOX_{name.upper().replace('-', '_')}", default)
-    parser.add_argument(
-        f"--{name}", type=type(default), default=given, help=meaning, choices=choices
-    )
+    parser.add_argument(f"--{name}", type=type(default), default=given, help=meaning)
 
 
 def _faults(options: argparse.Namespace) -> FaultPlan:
@@ -105,16 +105,11 @@ def _faults(options: argparse.Namespace) -> FaultPlan:
     )
 
 
-def _public_key(path: str) -> PublicKey:
-    key = serialization.load_pem_public_key(Path(path).read_bytes())
-    if not isinstance(key, PublicKey):
-        raise SystemExit(f"{path} is neither an ECDSA P-521 nor an Ed25519 public key")
-    return key
-
-
-def _new_client_key(directory: str, secret: str) -> tuple[PublicKey, str]:
-    """Write a new private key and the secret into ``directory``, readable by the owner only."""
-    folder = Path(directory or tempfile.mkdtemp(prefix="sandbox-"))
+def _client_key(options: argparse.Namespace) -> tuple[PublicKey, dict[str, str]]:
+    """Return the client's public key, and where its private half and secret are if they are new."""
+    if options.client_key:
+        return _public_key(Path(options.client_key)), {}
+    folder = Path(options.keys_dir or tempfile.mkdtemp(prefix="sandbox-"))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP521R1())
     pem = key.private_bytes(
@@ -122,10 +117,25 @@ def _new_client_key(directory: str, secret: str) -> tuple[PublicKey, str]:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    for name, content in (("client.pem", pem), ("client_secret", secret.encode())):
-        (folder / name).touch(mode=0o600)
-        (folder / name).write_bytes(content)
-    return key.public_key(), str(folder)
+    files = {
+        "private_key_file": folder / "client.pem",
+        "client_secret_file": folder / "client_secret",
+    }
+    for file, content in zip(files.values(), (pem, options.client_secret.encode()), strict=True):
+        file.touch(mode=0o600)
+        file.write_bytes(content)
+    return key.public_key(), {name: str(file) for name, file in files.items()}
+
+
+def _public_key(file: Path) -> PublicKey:
+    try:
+        key = serialization.load_pem_public_key(file.read_bytes())
+        if not isinstance(key, PublicKey):
+            raise UnsupportedKeyError("not a key that can sign requests")
+        jwk_from_public_key("", key)  # refuses other curves
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{file}: {error}") from error
+    return key
 
 
 if __name__ == "__main__":
