@@ -379,13 +379,15 @@ def test_a_private_key_of_another_kind_is_refused_by_its_setting(sandbox, settin
         api()
 
 
-def test_every_request_the_token_included_takes_from_the_budget_with_its_urgency(sandbox):
+def test_every_request_the_token_included_takes_from_the_budget_with_its_urgency(
+    sandbox, monkeypatch
+):
     seen: list[Urgency] = []
 
     def take(urgency, *, timeout):
         seen.append(urgency)
 
-    api().budget.take = take
+    monkeypatch.setattr(api().budget, "take", take)
 
     with pytest.raises(NotFoundError):
         api().order(uuid4(), urgency=Urgency.PERSON)

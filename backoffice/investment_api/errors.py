@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 _FIRST_WORDS = 200
-_NOT_TEXT = re.compile(r"(?is)<(script|style|title)\b.*?</\1\s*>|<[^>]*>|<!--.*?-->")
+_NOT_TEXT = re.compile(r"(?is)<!--.*?-->|<(script|style|title)\b.*?</\1\s*>|<[^<>]*>")
 _TOPICS = {
     "orders": "orders",
     "accounts": "orders",
@@ -124,6 +124,6 @@ def _said(problem: Mapping[str, object]) -> str:
 
 def first_words(body: bytes) -> str:
     """Return the beginning of what a person would read on the page of a gateway."""
-    text = body[:20_000].decode("utf-8", "replace")
+    text = body[:8_000].decode("utf-8", "replace")
     words = html.unescape(_NOT_TEXT.sub(" ", text)).split()
     return "".join(c if c.isprintable() else " " for c in " ".join(words))[:_FIRST_WORDS]

@@ -17,7 +17,7 @@ TIMEOUT = 0.3  # seconds, to connect and for an answer
 REST = 2.0  # seconds without asking Redis after it failed
 
 _PEER_FOR = timedelta(minutes=5)  # how long a process counts after it last asked
-_UNKNOWN_PEERS = 4  # processes assumed where Redis never told how many there are
+_LEAST_PEERS = 4  # what Redis told last may be from before the others started
 
 # One round trip with nobody in between, by Redis's clock: those of hosts differ.
 _ASK = """
@@ -65,13 +65,14 @@ class SharedAnswer:
 class SharedLog:
     """One budget in Redis. Never raises, and costs a bounded time while Redis is away.
 
-    ``peers`` is how many processes asked lately, as far as Redis told.
+    ``peers`` is how many processes to assume, itself included: those that asked lately, as far as
+    Redis told.
     """
 
     def __init__(
         self, url: str, name: str, limit: int, window: timedelta, clock: Callable[[], float]
     ) -> None:
-        self.peers = _UNKNOWN_PEERS
+        self.peers = _LEAST_PEERS
         self._limit = limit
         self._window = window
         self._clock = clock
@@ -99,7 +100,7 @@ class SharedLog:
             self._lose(error)
             return self._without(now)
         self._is_lost = False
-        self.peers = count
+        self.peers = max(count, _LEAST_PEERS)
         return SharedAnswer(paused / 1e6, wait / 1e6)
 
     def pause(self, length: timedelta) -> None:
