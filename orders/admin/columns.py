@@ -1,0 +1,128 @@
+"""Columns that the lists share, and the change list that adds progress with one query."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from backoffice.admin import CappedPage, CappedPaginator, ReadOnlyAdmin
+from orders.lifecycle import PROBLEMS
+from orders.models import Order, PortfolioOrder
+from orders.progress import Progress, progress_of
+from orders.templatetags.desk import (
+    ago,
+    badge,
+    bar,
+    money,
+    pill,
+    short_id,
+    source_word,
+    stale_badge,
+)
+
+
+class DeskPaginator(CappedPaginator):
+    """Remembers the page it made: a list too long to count links to its neighbours only."""
+
+    shown: CappedPage
+
+    def page(self, number: Any) -> CappedPage:
+        """Return one page."""
+        self.shown = super().page(number)
+        return self.shown
+
+
+class DeskList(ReadOnlyAdmin):
+    """A list with the newest first, filters as chips, and no other order or lookup than ours."""
+
+    paginator = DeskPaginator
+    list_per_page = 50
+    list_max_show_all = 0
+    actions_on_top = True
+    sortable_by = ()
+    empty_value_display = "—"
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """No column can be asked for by the URL: most of them have no index."""
+        return False
+
+
+class TrackedList(DeskList):
+    """Columns of what we track."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        """Return the rows, each with ``is_stale``."""
+        rows: QuerySet = super().get_queryset(request)
+        annotated: QuerySet = rows.annotate(is_stale=is_stale(self.model))
+        return annotated
+
+    @admin.display(description="ID")
+    def short_id(self, row: PortfolioOrder | Order) -> SafeString | str:
+        """The first eight characters."""
+        return short_id(row.pk)
+
+    @admin.display(description="Status")
+    def status_badge(self, row: PortfolioOrder | Order) -> SafeString:
+        """The status, and a mark where it is in doubt."""
+        doubts = [words for bit, words in PROBLEMS.items() if row.problems & bit]
+        if not doubts:
+            return badge(row.status)
+        mark = format_html(
+            '<span title="{}">{}</span>',
+            ", ".join(doubts).capitalize(),
+            pill("failed", "warning", "Problem"),
+        )
+        return format_html("{} {}", badge(row.status), mark)
+
+    @admin.display(description="Amount")
+    def amount(self, row: PortfolioOrder | Order) -> str:
+        """The cash amount."""
+        return money(row.cash_amount, row.currency)
+
+    @admin.display(description="Placed")
+    def placed(self, row: PortfolioOrder | Order) -> SafeString | str:
+        """When upstream took it."""
+        return ago(row.created_at)
+
+    @admin.display(description="Last heard")
+    def last_heard(self, row: Any) -> SafeString:
+        """When and how we last heard of it, or that it is stale."""
+        heard = format_html(
+            '{} <span class="quiet">{}</span>', ago(row.heard_at), source_word(row.heard_via)
+        )
+        if not row.is_stale:
+            return heard
+        if row.news_at and row.heard_at and row.heard_at > row.news_at:
+            heard = format_html("confirmed by {} {}", source_word(row.heard_via), ago(row.heard_at))
+        return format_html('{} <span class="quiet">{}</span>', stale_badge(), heard)
+
+
+class PortfolioOrderChangeList(ChangeList):
+    """The list of portfolio orders with the progress of those on the page, read with one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page, then its progress."""
+        super().get_results(request)
+        rows: list[Any] = list(self.result_list)
+        known = progress_of(row.pk for row in rows)
+        for row in rows:
+            row.progress = known.get(row.pk)
+        self.result_list = rows
+
+
+def progress_column(progress: Progress | None) -> SafeString | str:
+    """Return "7 of 12 filled" over a bar."""
+    if progress is None:
+        return format_html('<span class="quiet">{}</span>', "waiting for orders")
+    words = f"{progress.filled} of {progress.total} filled"
+    return format_html("{}<br>{}", words, bar(progress, "small"))
+
+
+def is_stale(model: type[PortfolioOrder] | type[Order]) -> Exists:
+    """Return the question whether a row is stale, as a column of the same query."""
+    return Exists(model.objects.stale(now=timezone.now()).filter(pk=OuterRef("pk")).order_by())

@@ -1,0 +1,97 @@
+"""The list of orders and the page of one."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from orders import search
+from orders.admin.filters import (
+    FreshnessFilter,
+    PlacedFilter,
+    ProblemFilter,
+    SideFilter,
+    StatusFilter,
+)
+from orders.admin.history import show
+from orders.admin.pages import OrderPageAdmin
+from orders.history import history_of_order
+from orders.lifecycle import Kind
+from orders.models import Order, PortfolioOrder
+from orders.notices import notices
+from orders.templatetags.desk import humanised, number, short_id
+from orders.timeline import Filter
+
+
+@admin.register(Order)
+class OrderAdmin(OrderPageAdmin):
+    """Browse, search and filter orders."""
+
+    kind = Kind.ORDER
+    change_form_template = "admin/orders/order/change_form.html"
+    list_display = [
+        "short_id", "status_badge", "instrument", "side_word", "amount", "shares", "parent",
+        "placed", "last_heard",
+    ]  # fmt: skip
+    list_filter = [StatusFilter, FreshnessFilter, ProblemFilter, PlacedFilter, SideFilter]
+    search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
+    search_help_text = "Any ID or its first characters, ISIN, or client reference"
+
+    @admin.display(description="Instrument")
+    def instrument(self, row: Order) -> str:
+        """The ISIN: upstream sends no name."""
+        return str(row.instrument_id)
+
+    @admin.display(description="Side")
+    def side_word(self, row: Order) -> str:
+        """Buy or Sell."""
+        return humanised(row.side)
+
+    @admin.display(description="Quantity")
+    def shares(self, row: Order) -> str:
+        """The number of shares."""
+        return number(row.quantity)
+
+    @admin.display(description="Portfolio order")
+    def parent(self, row: Order) -> SafeString | str:
+        """The portfolio order it belongs to."""
+        if row.portfolio_order_id is None:
+            return self.empty_value_display
+        url = reverse("admin:orders_portfolioorder_change", args=[row.portfolio_order_id])
+        return format_html('<a href="{}">{}</a>', url, short_id(row.portfolio_order_id))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        """Search by what was pasted."""
+        return search.orders(queryset, search_term), False
+
+    def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return its place among the orders beside it, its notices, history and executions."""
+        history = history_of_order(row)
+        return {
+            **self.frame(row),
+            **_place(row),
+            "history": show(history, request, [Filter.ALL, Filter.PROBLEMS, Filter.CHECKS]),
+            "executions": row.executions.order_by("transaction_time", "pk"),
+            "notices": notices(row, is_stale=False, orders=[], history=history, now=timezone.now()),
+        }
+
+
+def _place(order: Order) -> dict[str, Any]:
+    """Return where its portfolio order is, and its position among that one's orders by time."""
+    parent = order.portfolio_order_id
+    if parent is None or not PortfolioOrder.objects.filter(pk=parent).exists():
+        return {}
+    beside = Order.objects.filter(portfolio_order_id=parent).order_by("created_at", "pk")
+    ids = list(beside.values_list("pk", flat=True))
+    return {
+        "parent_url": reverse("admin:orders_portfolioorder_change", args=[parent]),
+        "position": ids.index(order.pk) + 1,
+        "siblings": len(ids),
+    }

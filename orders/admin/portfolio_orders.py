@@ -1,0 +1,88 @@
+"""The list of portfolio orders and the page of one."""
+
+from collections import Counter
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from orders import search
+from orders.admin.bulk import refetch_selected
+from orders.admin.columns import PortfolioOrderChangeList, progress_column
+from orders.admin.filters import (
+    FreshnessFilter,
+    PlacedFilter,
+    ProblemFilter,
+    StatusFilter,
+    TypeFilter,
+)
+from orders.admin.history import show
+from orders.admin.pages import REFETCH, OrderPageAdmin
+from orders.history import history_of
+from orders.lifecycle import Kind
+from orders.models import Order, PortfolioOrder
+from orders.notices import notices
+from orders.progress import Progress
+from orders.templatetags.desk import humanised
+from orders.timeline import Filter
+
+
+@admin.register(PortfolioOrder)
+class PortfolioOrderAdmin(OrderPageAdmin):
+    """Browse, search, filter, refetch and export portfolio orders."""
+
+    kind = Kind.PORTFOLIO_ORDER
+    change_form_template = "admin/orders/portfolioorder/change_form.html"
+    actions = [refetch_selected]
+    list_display = [
+        "short_id", "status_badge", "type_word", "amount", "progress", "placed", "last_heard",
+    ]  # fmt: skip
+    list_filter = [StatusFilter, FreshnessFilter, ProblemFilter, PlacedFilter, TypeFilter]
+    search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
+    search_help_text = "Any ID or its first characters, ISIN, or client reference"
+
+    @admin.display(description="Type")
+    def type_word(self, row: PortfolioOrder) -> str:
+        """Buy, Sell or Rebalancing."""
+        return humanised(row.type)
+
+    @admin.display(description="Progress")
+    def progress(self, row: Any) -> SafeString | str:
+        """How many of its orders are filled."""
+        return progress_column(row.progress)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The change list that knows progress."""
+        return PortfolioOrderChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        """Search by what was pasted."""
+        return search.portfolio_orders(queryset, search_term), False
+
+    def has_refetch_permission(self, request: HttpRequest) -> bool:
+        """Who may choose "Refetch selected"."""
+        return request.user.has_perm(REFETCH)
+
+    def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return its progress, notices, history and orders."""
+        orders = list(Order.objects.filter(portfolio_order_id=row.pk).order_by("created_at", "pk"))
+        history = history_of(row, orders)
+        return {
+            **self.frame(row),
+            "orders": orders,
+            "progress": Progress(Counter(order.status for order in orders)) if orders else None,
+            "history": show(history, request, list(Filter)),
+            "notices": notices(
+                row,
+                is_stale=row.is_stale,
+                orders=orders,
+                history=history,
+                now=timezone.now(),
+            ),
+        }

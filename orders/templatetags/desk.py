@@ -1,0 +1,262 @@
+"""How statuses, moments, durations, money, ids and progress look on every screen."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+from django import template
+from django.conf import settings
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from orders.clocks import kind_of
+from orders.durations import duration as in_words
+from orders.lifecycle import is_final
+from orders.models import Order, Outcome, PortfolioOrder
+from orders.progress import Progress
+from orders.tracked import Source
+
+register = template.Library()
+
+EMPTY = "—"
+JUST_NOW = timedelta(seconds=5)
+MINOR_UNITS = {"JPY": 0}  # two everywhere else
+
+# Tone (the colour) of a status; also the name of its icon in the sprite.
+STATUSES = {
+    "NEW": "new",
+    "PROCESSING": "processing",
+    "FILLED": "filled",
+    "SETTLED": "settled",
+    "CANCELLED": "cancelled",
+}
+OUTCOMES = {
+    Outcome.PENDING: ("processing", "processing"),
+    Outcome.APPLIED: ("filled", "filled"),
+    Outcome.NO_CHANGE: ("new", "same"),
+    Outcome.IGNORED: ("new", "slash"),
+    Outcome.QUARANTINED: ("failed", "failed"),
+    Outcome.FAILED: ("failed", "failed"),
+    Outcome.NOTED: ("new", "note"),
+}
+WORDS = {"": "not known yet"}  # of a status: an order that is only named has none
+SOURCE_WORDS = {
+    Source.WEBHOOK: "webhook",
+    Source.POLL: "poll",
+    Source.REFETCH: "refetch",
+    Source.STAFF: "staff",
+}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Return an icon of the sprite; the word beside it says what it means."""
+    return format_html('<svg class="icon" aria-hidden="true"><use href="#i-{}"/></svg>', name)
+
+
+def pill(tone: str, symbol: str, word: str) -> SafeString:
+    """Return a badge: icon, word and colour."""
+    return format_html('<span class="badge tone-{}">{}{}</span>', tone, icon(symbol), word)
+
+
+@register.filter
+def badge(status: str) -> SafeString:
+    """Return the badge of a status; one that this release does not know shows its raw word."""
+    if status in STATUSES:
+        return pill(STATUSES[status], STATUSES[status], status.capitalize())
+    return pill("new", "unknown", WORDS.get(status, status))
+
+
+@register.filter
+def outcome_badge(outcome: str) -> SafeString:
+    """Return the badge of what became of a journal entry."""
+    tone, symbol = OUTCOMES[Outcome(outcome)]
+    return pill(tone, symbol, Outcome(outcome).label)
+
+
+@register.filter
+def tone(status: str) -> str:
+    """Return the class of the colour of a status."""
+    return STATUSES.get(status, "new")
+
+
+@register.simple_tag
+def stale_badge() -> SafeString:
+    """Return the badge of what has no news."""
+    return pill("stale", "stale", "Stale")
+
+
+@register.filter
+def source_mark(source: str) -> SafeString:
+    """Return the shape of a source and its name: where we learned it."""
+    return format_html(
+        '<span class="source">{}{}</span>', icon(f"source-{source.lower()}"), Source(source).label
+    )
+
+
+@register.filter
+def source_word(source: str) -> str:
+    """Return a source as one word of a sentence."""
+    return SOURCE_WORDS[Source(source)] if source else ""
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """Return a moment relative to now, the exact local time as its title."""
+    if moment is None:
+        return EMPTY
+    return _time(moment, relative(moment, timezone.now()))
+
+
+@register.filter
+def clock(moment: datetime | None) -> SafeString | str:
+    """Return the time of day of a moment to the second, in the display zone."""
+    return EMPTY if moment is None else _time(moment, date_format(_local(moment), "H:i:s"))
+
+
+@register.filter
+def exact(moment: datetime | None) -> SafeString | str:
+    """Return a moment to the second, with its day, in the display zone."""
+    return EMPTY if moment is None else _time(moment, _exact(moment))
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """Return "4 min ago", "in 6 min" or "just now"."""
+    past = now - moment
+    if abs(past) < JUST_NOW:
+        return "just now"
+    return f"{in_words(past)} ago" if past > timedelta() else f"in {in_words(-past)}"
+
+
+@register.filter
+def next_check(row: PortfolioOrder | Order) -> SafeString | str:
+    """Return when upstream is asked next; a moment that has passed tells of a dead worker."""
+    moment = row.check_after
+    if moment is None:
+        ended = is_final(kind_of(row), row.status)
+        return "none, order is final" if ended else "with its portfolio order"
+    late = timezone.now() - moment
+    if late < JUST_NOW:
+        return ago(moment)
+    return format_html('<span class="late">{}</span>', _time(moment, f"overdue {in_words(late)}"))
+
+
+@register.filter
+def duration(value: timedelta | None) -> str:
+    """Return a duration as people say it."""
+    return EMPTY if value is None else in_words(value)
+
+
+@register.filter
+def short_id(value: UUID | None) -> SafeString | str:
+    """Return the first eight characters of an id, the whole as its title."""
+    if value is None:
+        return EMPTY
+    return format_html('<span class="id" title="{}">{}</span>', value, str(value)[:8])
+
+
+@register.filter
+def money(amount: str, currency: str) -> str:
+    """Return an amount as "2,500.00 EUR"; no digit that upstream sent is lost."""
+    return (
+        f"{grouped(amount, MINOR_UNITS.get(currency, 2))} {currency}".strip() if amount else EMPTY
+    )
+
+
+@register.filter
+def number(amount: str) -> str:
+    """Return a quantity or a price with the decimals upstream sent."""
+    return grouped(amount, 0) if amount else EMPTY
+
+
+def grouped(amount: str, decimals: int) -> str:
+    """Return ``amount`` with its digits grouped and ``decimals`` decimals at least; as it is if no number."""
+    try:
+        value = Decimal(amount)
+    except InvalidOperation:
+        return amount
+    given = len(amount.partition(".")[2])
+    return f"{value:,.{max(given, decimals)}f}" if value.is_finite() else amount
+
+
+@register.filter
+def humanised(word: str) -> str:
+    """Return a word of upstream's lists as words: SAVINGS_PLAN is "Savings plan"."""
+    return word.replace("_", " ").capitalize() if word else EMPTY
+
+
+@register.filter
+def bar(progress: Progress, size: str) -> SafeString:
+    """Return progress as a bar with a segment for each order; ``size`` is "small" or "wide"."""
+    segments = format_html_join(
+        "",
+        '<rect class="seg-{}" x="{}%" y="1" width="{}%" height="6" rx="1.5"/>',
+        (
+            (tone(part.status), part.x, part.width)
+            for part in progress.segments(gap=1.6 if size == "small" else 0.5)
+        ),
+    )
+    return format_html(
+        '<svg class="bar bar-{}" role="img" aria-label="{}">{}</svg>',
+        size,
+        progress.sentence,
+        segments,
+    )
+
+
+@register.simple_tag
+def neighbours(changelist: Any) -> SafeString:
+    """Return links to the previous and the next page of a list too long to count."""
+    number = changelist.page_num
+    shown = changelist.paginator.shown
+    links = [
+        ("← Previous", number - 1) if shown.has_previous() else None,
+        ("Next →", number + 1) if shown.has_next() else None,
+    ]
+    return format_html_join(
+        " ",
+        '<a href="{}">{}</a>',
+        ((changelist.get_query_string({"p": to}), words) for words, to in filter(None, links)),
+    )
+
+
+@register.simple_tag
+def zone() -> str:
+    """Return the display zone, once for each card: "Times in Europe/Berlin (UTC+1)"."""
+    now = timezone.localtime()
+    offset = now.strftime("%z")
+    minutes = "" if offset[3:] == "00" else f":{offset[3:]}"
+    return f"Times in {timezone.get_current_timezone_name()} (UTC{offset[0]}{int(offset[1:3])}{minutes})"
+
+
+@register.simple_tag
+def environment() -> str:
+    """Return the name of an environment that is not production, for the badge in the header."""
+    return "Demo" if settings.DEMO else "Development" if settings.DEBUG else ""
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: dict[str, Any], **changes: str) -> str:
+    """Return the query of this page with ``changes``; a change to "" takes a name out."""
+    query = context["request"].GET.copy()
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value:
+            query[name] = value
+    return f"?{query.urlencode()}" if query else "?"
+
+
+def _time(moment: datetime, text: str) -> SafeString:
+    stamp = _local(moment).isoformat(timespec="milliseconds")
+    return format_html('<time datetime="{}" title="{}">{}</time>', stamp, _exact(moment), text)
+
+
+def _exact(moment: datetime) -> str:
+    return date_format(_local(moment), "j M Y, H:i:s")
+
+
+def _local(moment: datetime) -> datetime:
+    return timezone.localtime(moment)
