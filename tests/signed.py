@@ -45,10 +45,14 @@ def headers_for(
     key_id=KEY_ID,
     created=None,
     version=Version.V6,
+    accept="application/json",
     content_type="application/json",
+    chunked=False,
 ):
     """Return the headers of a signed delivery of the bytes ``body``."""
-    headers = {"accept": "application/json", "content-length": str(len(body))}
+    headers = {"accept": accept}
+    if not chunked:
+        headers["content-length"] = str(len(body))
     if content_type:
         headers["content-type"] = content_type
     created = int(time.time()) if created is None else created

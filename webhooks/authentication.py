@@ -11,11 +11,13 @@ from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.request import Request
 
 from backoffice.http_signatures import Message, SignatureError, Verified, key_ids, verify
+from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.client import api
 from webhooks import wire
 from webhooks.key_set import SPACING, KeySet, KeysUnavailableError
 
-key_set = KeySet(lambda: api().verify_keys())
+# A delivery waits for the keys, and all others behind it: they are asked for as people ask.
+key_set = KeySet(lambda: api().verify_keys(urgency=Urgency.PERSON))
 
 
 @dataclass(frozen=True, slots=True)
