@@ -5,10 +5,10 @@ Everything is idempotent and only inserts: recording waits for no apply. Source:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from orders import facts
 from orders.attributes import UnreadableError, clean
@@ -17,6 +17,10 @@ from orders.models import JournalEntry, Outcome
 from orders.tracked import Source
 
 OTHER_ID = "the answer is about another id than the one asked for"
+
+
+DISCOVERY = "DISCOVERY"  # type of the entry of a round that lists what upstream has
+ROUNDS = UUID("0f3a1e0b-6a3e-4a0b-9a43-2f7f0c1d8e52")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,35 @@ def record_step(message: str, *, actor: str, now: datetime, type_: str = "") -> 
     entry.type, entry.outcome, entry.message = type_, Outcome.NOTED, clean(message, 2000)
     entry.save(force_insert=True)
     return entry
+
+
+def open_round(slot: datetime, *, now: datetime) -> JournalEntry | None:
+    """Claim the round of discovery of ``slot``; None if another has it: who inserts the entry owns it.
+
+    A round that dies stays as it begins, failed.
+    """
+    if JournalEntry.objects.filter(event_id=round_id(slot)).exists():
+        return None
+    entry = _blank(None, None, source=Source.POLL, actor="", now=now)
+    entry.type, entry.event_id = DISCOVERY, round_id(slot)
+    entry.outcome, entry.message = Outcome.FAILED, "not finished"
+    try:
+        with transaction.atomic():
+            entry.save(force_insert=True)
+    except IntegrityError:  # another beat was faster
+        return None
+    return entry
+
+
+def close_round(entry: JournalEntry, outcome: Outcome, message: str, *, now: datetime) -> None:
+    """Say what became of a round of discovery."""
+    entry.outcome, entry.message, entry.applied_at = outcome, clean(message, 2000), now
+    entry.save(update_fields=["outcome", "message", "applied_at"])
+
+
+def round_id(slot: datetime) -> UUID:
+    """Return the event id of the round that begins at ``slot``."""
+    return uuid5(ROUNDS, slot.astimezone(UTC).isoformat())
 
 
 def replay(entry_ids: Sequence[int]) -> int:

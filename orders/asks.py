@@ -1,0 +1,250 @@
+"""One ask: take the right to ask about a row, call upstream with no transaction open, write down what came of it.
+
+A process that dies at any point leaves a lease that runs out, and nothing else. Source: the model, section 5.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
+from django.utils import timezone
+
+from backoffice.investment_api.answers import Answer
+from backoffice.investment_api.budget import Urgency
+from backoffice.investment_api.client import api
+from backoffice.investment_api.errors import InvestmentAPIError, NotFoundError, UnavailableError
+from orders import clocks, journal
+from orders.attributes import clean
+from orders.lifecycle import NOT_FOUND, Kind, next_check
+from orders.models import JournalEntry, Order, PortfolioOrder
+from orders.tracked import Source
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=2)
+MOST_CHECKS = 30_000  # what the column holds; the wait has long stopped growing
+
+MODELS: Mapping[Kind, type[PortfolioOrder] | type[Order]] = {
+    Kind.PORTFOLIO_ORDER: PortfolioOrder,
+    Kind.ORDER: Order,
+}
+Row = tuple[Kind, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: the poller, or a person by name, who is served first."""
+
+    source: Source
+    actor: str = ""
+
+    @property
+    def is_person(self) -> bool:
+        """Return whether somebody waits for the answer."""
+        return self.source == Source.REFETCH
+
+    @property
+    def urgency(self) -> Urgency:
+        """Return who goes first."""
+        return Urgency.PERSON if self.is_person else Urgency.BACKGROUND
+
+
+POLLER = Asker(Source.POLL)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to ask about one row until it is ended or runs out."""
+
+    kind: Kind
+    pk: UUID
+    until: datetime
+
+    @property
+    def row(self) -> Row:
+        """Return which row it is about."""
+        return self.kind, self.pk
+
+    def end(self) -> None:
+        """Give the right back; nothing happens if it ran out and another has it."""
+        rows = MODELS[self.kind].objects.filter(pk=self.pk, asking_until=self.until)
+        rows.update(asking_until=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What upstream said when it was asked about one object: an answer or an error."""
+
+    kind: Kind
+    about: UUID
+    asker: Asker
+    answer: Answer | None = None
+    error: InvestmentAPIError | None = None
+    at: datetime = field(default_factory=timezone.now)
+
+    @property
+    def is_not_found(self) -> bool:
+        """Return whether upstream does not know the object."""
+        return isinstance(self.error, NotFoundError)
+
+    @property
+    def wait(self) -> timedelta | None:
+        """Return how long to wait before asking again, where that is known."""
+        return self.error.retry_after if isinstance(self.error, UnavailableError) else None
+
+    @property
+    def was_not_sent(self) -> bool:
+        """Return whether the budget kept it back: upstream has not been asked at all."""
+        return self.wait is not None and self.error is not None and self.error.status is None
+
+
+def paused_until() -> datetime | None:
+    """Return until when upstream wants no requests at all; None if it takes them."""
+    return api().budget.paused_until()
+
+
+def take(kind: Kind, pk: UUID, asker: Asker) -> Lease | None:
+    """Take the right to ask about a row; None if another has it, or if it is not due for the poller."""
+    now = timezone.now()
+    if MODELS[kind].objects.claim(pk, now=now, lease=LEASE, only_due=not asker.is_person):
+        return Lease(kind, pk, now + LEASE)
+    return None
+
+
+def asking_since(kind: Kind, pk: UUID) -> datetime | None:
+    """Return since when somebody has been asking about a row; None if nobody is."""
+    until = MODELS[kind].objects.filter(pk=pk).values_list("asking_until", flat=True).first()
+    return until - LEASE if until and until >= timezone.now() else None
+
+
+@contextmanager
+def guard(kind: Kind, pk: UUID) -> Iterator[datetime | None]:
+    """Keep two people from asking about an object that has no row to claim; yield since when another asks.
+
+    Where the cache is away both ask, which costs a call and nothing else.
+    """
+    key, now = f"asking/{kind}/{pk}", timezone.now()
+    since: datetime | None = None
+    try:
+        since = None if cache.add(key, now, LEASE.total_seconds()) else cache.get(key)
+    except Exception as error:  # noqa: BLE001 -- each cache has errors of its own
+        logger.warning("No guard for %s: %s", key, error)
+    try:
+        yield since
+    finally:
+        if since is None:
+            _forget(key)
+
+
+def put(kind: Kind, about: UUID, asker: Asker) -> Reply:
+    """Ask upstream about one object. May take 20 s or more: never within a transaction."""
+    call = api().portfolio_order if kind is Kind.PORTFOLIO_ORDER else api().order
+    try:
+        return Reply(kind, about, asker, answer=call(about, urgency=asker.urgency))
+    except InvestmentAPIError as error:
+        return Reply(kind, about, asker, error=error)
+
+
+def record(reply: Reply, *, row: Row | None = None, ends: Lease | None = None) -> JournalEntry:
+    """Record a reply, and in the same transaction what it means for the row it was asked for.
+
+    ``ends`` is the lease that is over with it.
+    """
+    with transaction.atomic():
+        entry = _entry(reply)
+        held = _locked(row) if row else None
+        if held is not None:
+            held.checked_at = reply.at
+            held.checks = min(held.checks + 1, MOST_CHECKS)
+            held.check_error = clean(reply.error, 200)
+            if reply.is_not_found:
+                held.problems |= NOT_FOUND  # the row is locked: no other bit gets lost
+            _schedule(held, now=reply.at, has_failed=reply.error is not None, wait=reply.wait)
+            _save(held, ends)
+    return entry
+
+
+def fail_late(lease: Lease, reason: str, *, wait: timedelta | None = None) -> None:
+    """End a lease after an ask that was recorded, but of which a part told nothing."""
+    with transaction.atomic():
+        held = _locked(lease.row)
+        if held is not None:
+            held.check_error = clean(reason, 200)
+            _schedule(held, now=timezone.now(), has_failed=True, wait=wait)
+            _save(held, lease)
+
+
+def _forget(key: str) -> None:
+    try:
+        cache.delete(key)
+    except Exception as error:  # noqa: BLE001 -- it runs out by itself
+        logger.warning("The guard %s stays until it runs out: %s", key, error)
+
+
+def _entry(reply: Reply) -> JournalEntry:
+    source, actor = reply.asker.source, reply.asker.actor
+    if reply.answer is None:
+        return journal.record_failure(
+            reply.kind, reply.about, str(reply.error), source=source, actor=actor, now=reply.at
+        )
+    return journal.record_answer(
+        reply.kind,
+        reply.answer.payload,
+        about=reply.about,
+        source=source,
+        actor=actor,
+        now=reply.at,
+    )
+
+
+def _locked(row: Row) -> PortfolioOrder | Order | None:
+    kind, pk = row
+    return MODELS[kind].objects.select_for_update(no_key=True).filter(pk=pk).first()
+
+
+def _schedule(
+    row: PortfolioOrder | Order, *, now: datetime, has_failed: bool, wait: timedelta | None
+) -> None:
+    """Set when to ask next. After a failure a row that was due stays due, later."""
+    parent = row.portfolio_order_id if isinstance(row, Order) else None
+    if parent and PortfolioOrder.objects.filter(pk=parent).exists():
+        row.check_after = None  # its portfolio order asks for it
+        return
+    was_due = row.check_after is not None
+    orders = Order.objects.filter(portfolio_order_id=row.pk)
+    clocks.plan(row, now=now, orders=orders if isinstance(row, PortfolioOrder) else ())
+    if has_failed and was_due and row.check_after is None:  # final, but an entry was refused
+        row.check_after = next_check(
+            kind=clocks.kind_of(row),
+            pk=row.pk,
+            status=row.status,
+            now=now,
+            checks=row.checks,
+            doubtful=True,
+            resting=False,
+            first=settings.POLL_AFTER,
+            longest=settings.POLL_LONGEST,
+        )
+    if wait is not None and row.check_after is not None:
+        row.check_after = max(row.check_after, now + wait)
+
+
+def _save(row: PortfolioOrder | Order, ends: Lease | None) -> None:
+    if ends and row.asking_until == ends.until:
+        row.asking_until = None
+    row.save(
+        update_fields=[
+            "asking_until",
+            "check_after",
+            "check_error",
+            "checked_at",
+            "checks",
+            "problems",
+        ]
+    )

@@ -1,0 +1,164 @@
+"""One inquiry: an ask with the asks that follow from it, applied, and summed up."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from orders import asks, projection
+from orders.asks import Asker, Lease, Reply
+from orders.feedback import Change, Result, Verdict
+from orders.lifecycle import Kind
+from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
+
+OUT_OF_TIME = "the broker took too long"
+UNREADABLE = "the broker's answer could not be read"
+NOT_FOUND = "not found at the broker"
+RATE_LIMITED = "rate limited"
+
+_Statuses = dict[tuple[Kind, UUID], tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Part:
+    """One reply of upstream, with its journal entry."""
+
+    reply: Reply
+    entry: JournalEntry
+
+    @property
+    def trouble(self) -> str:
+        """Return in a few words why it told nothing; "" if it did."""
+        if self.reply.error is None:
+            return UNREADABLE if self.entry.outcome == Outcome.QUARANTINED else ""
+        if self.reply.is_not_found:
+            return NOT_FOUND
+        if self.reply.was_not_sent:
+            return RATE_LIMITED
+        status = self.reply.error.status
+        return f"broker answered {status}" if status else "the broker could not be reached"
+
+    @property
+    def detail(self) -> str:
+        """Return what upstream said, or what is wrong with it."""
+        return str(self.reply.error or self.entry.message)
+
+
+class Inquiry:
+    """What is being asked about one portfolio order or order, and what came of it so far.
+
+    The first part is about the object itself and decides; later ones are about its orders.
+    ``skipped`` counts the orders that were to be asked about and were not, ``skipped_for`` says why.
+    """
+
+    def __init__(self, kind: Kind, pk: UUID, asker: Asker) -> None:
+        self.kind, self.pk, self.asker = kind, pk, asker
+        self.parts: list[Part] = []
+        self.skipped, self.skipped_for = 0, ""
+        self._began = time.perf_counter()
+        self._before = _statuses(kind, pk)
+
+    def ask(
+        self, kind: Kind, about: UUID, *, row: asks.Row, lease: Lease | None = None
+    ) -> Part | None:
+        """Ask about one object and note the reply."""
+        return self.note(asks.put(kind, about, self.asker), row=row, lease=lease)
+
+    def note(self, reply: Reply, *, row: asks.Row, lease: Lease | None = None) -> Part | None:
+        """Record a reply, with what it means for the ``row`` it was asked for; an error ends the ``lease``.
+
+        None if the budget kept the poller's request back: that is no ask, and changes nothing. A
+        person is told.
+        """
+        if reply.was_not_sent and not self.asker.is_person:
+            return None
+        entry = asks.record(reply, row=row, ends=lease if reply.error else None)
+        part = Part(reply, entry)
+        self.parts.append(part)
+        return part
+
+    def apply(self) -> None:
+        """Fold what was answered into the rows, now."""
+        pending = [p.entry.pk for p in self.parts if p.entry.outcome == Outcome.PENDING]
+        if not pending:
+            return
+        projection.drain(now=timezone.now(), only=pending)
+        fresh = JournalEntry.objects.only("outcome", "message").in_bulk(pending)
+        for part in self.parts:
+            part.entry = fresh.get(part.entry.pk, part.entry)
+
+    def failed(self) -> Part | None:
+        """Return the first part that told nothing."""
+        return next((part for part in self.parts if part.trouble), None)
+
+    def skip(self, count: int, reason: str) -> None:
+        """Leave orders to the next check."""
+        self.skipped, self.skipped_for = count, reason
+
+    def close(self, lease: Lease) -> None:
+        """End the lease, unless an error has; where a later part told nothing, ask again for that."""
+        if self.parts and self.parts[0].reply.error:
+            return
+        if failed := self.failed():
+            asks.fail_late(lease, failed.detail, wait=failed.reply.wait)
+        else:
+            lease.end()
+
+    def result(self) -> Result:
+        """Return what came of it, once all is applied."""
+        if not self.parts:
+            return Result(Verdict.SKIPPED)
+        first, failed = self.parts[0], self.failed()
+        updated = any(part.entry.outcome == Outcome.APPLIED for part in self.parts)
+        wait = failed.reply.wait if failed else None
+        return Result(
+            verdict=_verdict(first),
+            took=timedelta(seconds=time.perf_counter() - self._began),
+            updated=updated,
+            changes=_changes(self._before, _statuses(self.kind, self.pk)) if updated else (),
+            reason=failed.trouble if failed else self.skipped_for,
+            detail=failed.detail if failed else "",
+            unasked=self.skipped + sum(bool(part.trouble) for part in self.parts[1:]),
+            wait_until=failed.reply.at + wait if failed and wait else None,
+            next_try=_next_try(self.kind, self.pk),
+            entry_id=first.entry.pk,
+        )
+
+
+def _verdict(part: Part) -> Verdict:
+    if not part.trouble:
+        return Verdict.ANSWERED
+    if part.reply.is_not_found:
+        return Verdict.NOT_FOUND
+    error = part.reply.error
+    is_limited = part.reply.was_not_sent or (error is not None and error.status == 429)
+    return Verdict.LIMITED if is_limited else Verdict.FAILED
+
+
+def _next_try(kind: Kind, pk: UUID) -> datetime | None:
+    rows = asks.MODELS[kind].objects.filter(pk=pk)
+    return rows.values_list("check_after", flat=True).first()
+
+
+def _statuses(kind: Kind, pk: UUID) -> _Statuses:
+    """Return the name and status of an object and of its orders."""
+    found: _Statuses = {}
+    orders = Order.objects.filter(pk=pk)
+    if kind is Kind.PORTFOLIO_ORDER:
+        status = PortfolioOrder.objects.filter(pk=pk).values_list("status", flat=True).first()
+        found[kind, pk] = "portfolio order", status or ""
+        orders = Order.objects.filter(portfolio_order_id=pk)
+    lines = orders.order_by("created_at", "pk").values_list("pk", "instrument_id", "status")
+    return found | {
+        (Kind.ORDER, pk): (isin or f"order {str(pk)[:8]}", status) for pk, isin, status in lines
+    }
+
+
+def _changes(before: _Statuses, after: _Statuses) -> tuple[Change, ...]:
+    return tuple(
+        Change(name, before.get(key, ("", ""))[1], status)
+        for key, (name, status) in after.items()
+        if status != before.get(key, ("", ""))[1]
+    )

@@ -1,0 +1,56 @@
+"""Apply what is pending in the journal, once or for ever: works without a broker."""
+
+import logging
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import Error as DatabaseTrouble
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
+from orders.projection import Drained, drain
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 0.5  # seconds between two looks
+LONGEST_PAUSE = 30.0  # while the database is away
+BATCHES = 20  # between two looks at the signals
+
+
+class Command(BaseCommand):
+    help = "Apply what is pending in the journal. With --forever, keep on until SIGTERM or Ctrl-C."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--forever", action="store_true", help="look again every half second")
+
+    def handle(self, *, forever: bool, **_: Any) -> None:
+        done = self._until_stopped() if forever else drain(now=timezone.now())
+        self.stdout.write(
+            f"{done.total} applied: {done.applied} changed something, {done.no_change} did not, "
+            f"{done.quarantined} quarantined."
+        )
+
+    def _until_stopped(self) -> Drained:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        self.stdout.write("Applying what is pending. SIGTERM or Ctrl-C ends it.")
+        self.stdout.flush()
+        done, pause = Drained(), PAUSE
+        while True:
+            try:
+                close_old_connections()
+                batch = drain(now=timezone.now(), most=BATCHES)
+            except DatabaseTrouble as error:
+                pause = min(2 * pause, LONGEST_PAUSE)
+                logger.warning("The database is away, next try in %.0f s: %s", pause, error)
+                connection.close()
+            else:
+                done, pause = done + batch, PAUSE
+                if batch.total and not stop.is_set():
+                    continue
+            if stop.wait(pause):
+                return done

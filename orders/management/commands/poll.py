@@ -1,0 +1,84 @@
+"""Ask the broker about all that is due, once; or list what it has since a date and record what is unknown."""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from backoffice.investment_api.errors import InvestmentAPIError
+from orders import asks, discovery, polling
+from orders.feedback import Result, Verdict
+
+
+class Command(BaseCommand):
+    help = (
+        "Ask the broker about all that is due, once. With --since, list the portfolio orders created "
+        "from then on instead, and record those unknown here. Exits with 1 if anything failed."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--since",
+            type=_moment,
+            metavar="DATE",
+            help="2026-03-02 or 2026-03-02T09:00+01:00; without a zone in that of TIME_ZONE",
+        )
+
+    def handle(self, *, since: datetime | None, **_: Any) -> None:
+        if since is None:
+            self._poll()
+        else:
+            self._list(since)
+
+    def _poll(self) -> None:
+        counts: Counter[str] = Counter()
+
+        def tell(result: Result) -> None:
+            counts["asked"] += result.verdict not in {Verdict.BUSY, Verdict.SKIPPED}
+            counts["changed"] += result.updated
+            counts["failed"] += bool(result.reason)
+            self._progress(f"{counts['asked']} asked about, {counts['failed']} failed ...")
+
+        polling.poll(now=timezone.now(), tell=tell)
+        self._progress("")
+        self.stdout.write(
+            f"Asked about {counts['asked']} that were due: {counts['changed']} brought news, "
+            f"{counts['failed']} failed."
+        )
+        if until := asks.paused_until():
+            raise CommandError(
+                f"The broker asked us to wait until {timezone.localtime(until):%H:%M:%S}."
+            )
+        if counts["failed"]:
+            raise CommandError(
+                f"{counts['failed']} could not be asked about; the journal says why."
+            )
+
+    def _list(self, since: datetime) -> None:
+        try:
+            listed = discovery.record_created(
+                since=since, progress=lambda so_far: self._progress(f"{so_far} ...")
+            )
+        except InvestmentAPIError as error:
+            raise CommandError(
+                f"The broker's list could not be read to its end: {error}"
+            ) from error
+        self._progress("")
+        self.stdout.write(f"{str(listed).capitalize()}, recorded.")
+
+    def _progress(self, text: str) -> None:
+        if sys.stderr.isatty():
+            self.stderr.write(f"\r\033[K{text}", ending="")
+            self.stderr.flush()
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a date like 2026-03-02") from None
+    return moment if moment.tzinfo else timezone.make_aware(moment)

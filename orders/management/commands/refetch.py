@@ -1,0 +1,50 @@
+"""Ask the broker about portfolio orders at once, due or not."""
+
+import getpass
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from orders import reconciliation
+from orders.feedback import sentence
+from orders.lifecycle import Kind
+
+
+class Command(BaseCommand):
+    help = (
+        "Ask the broker about portfolio orders at once, known here or not, and say for each what "
+        "came of it. Exits with 1 if any could not be refetched."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "ids", metavar="PORTFOLIO_ORDER_ID", nargs="+", type=_portfolio_order_id
+        )
+
+    def handle(self, *, ids: list[UUID], **_: Any) -> None:
+        actor, failed = _user(), 0
+        for pk in dict.fromkeys(ids):
+            result = reconciliation.refetch(Kind.PORTFOLIO_ORDER, pk, actor=actor)
+            said = sentence(result, now=timezone.now())
+            self.stdout.write(f"{pk}: {said}" + (f" ({result.detail})" if result.detail else ""))
+            failed += not result.is_complete
+        if failed:
+            raise CommandError(f"{failed} of {len(dict.fromkeys(ids))} could not be refetched.")
+
+
+def _portfolio_order_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not the id of a portfolio order") from None
+
+
+def _user() -> str:
+    """Return who runs the command, for the journal."""
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except OSError:  # a container's user without a name
+        return "command line"

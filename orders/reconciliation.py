@@ -1,0 +1,139 @@
+"""What to ask upstream about and what for: checks of what is due, refetches by staff.
+
+A portfolio order is asked for first, and of its orders only those that its answer leaves in doubt.
+Source: the model, section 5.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import F
+from django.utils import timezone
+
+from backoffice.investment_api.client import DEADLINE
+from orders import asks
+from orders.asks import POLLER, Asker, Lease
+from orders.feedback import Result, Verdict
+from orders.fold import is_proven
+from orders.inquiry import OUT_OF_TIME, RATE_LIMITED, Inquiry
+from orders.lifecycle import CONFLICT, Kind
+from orders.models import Order, PortfolioOrder
+from orders.tracked import Source
+
+LONGEST = timedelta(seconds=90)  # of one inquiry with all its calls
+CALL = timedelta(seconds=DEADLINE)
+
+
+def due(*, now: datetime, most: int | None = None) -> list[tuple[Kind, UUID]]:
+    """Return what to ask about now, the longest overdue first: portfolio orders, then orders without one.
+
+    At most ``most`` of each kind. Nothing while upstream wants no requests: what is due stays due.
+    """
+    if asks.paused_until():
+        return []
+    return [
+        (kind, pk)
+        for kind, model in asks.MODELS.items()
+        for pk in model.objects.due(now=now).values_list("pk", flat=True)[:most]
+    ]
+
+
+def check(kind: Kind, pk: UUID) -> Result:
+    """Ask about one object if it is due. May be called twice, or never."""
+    if asks.paused_until():
+        return Result(Verdict.SKIPPED)
+    return _check_order(pk) if kind is Kind.ORDER else _check(kind, pk, POLLER)
+
+
+def refetch(kind: Kind, pk: UUID, *, actor: str) -> Result:
+    """Ask about one object at once because ``actor`` wants it: due or not, final or not, known or not.
+
+    An order is asked for itself, whatever portfolio order it belongs to.
+    """
+    asker = Asker(Source.REFETCH, actor)
+    if not asks.MODELS[kind].objects.filter(pk=pk).exists():
+        return _refetch_unknown(kind, pk, asker)
+    return _check(kind, pk, asker)
+
+
+def _check(kind: Kind, pk: UUID, asker: Asker) -> Result:
+    lease = asks.take(kind, pk, asker)
+    if lease is None:
+        since = asks.asking_since(kind, pk)
+        return Result(Verdict.BUSY if since else Verdict.SKIPPED, asking_since=since)
+    return _inquire(Inquiry(kind, pk, asker), lease)
+
+
+def _refetch_unknown(kind: Kind, pk: UUID, asker: Asker) -> Result:
+    with asks.guard(kind, pk) as since:
+        if since:
+            return Result(Verdict.BUSY, asking_since=since)
+        return _inquire(Inquiry(kind, pk, asker), None)
+
+
+def _inquire(inquiry: Inquiry, lease: Lease | None) -> Result:
+    """Ask about an object, then about those of its orders that the answer leaves in doubt."""
+    began = timezone.now()
+    row = (inquiry.kind, inquiry.pk)
+    if inquiry.ask(*row, row=row, lease=lease):
+        inquiry.apply()
+        if inquiry.kind is Kind.PORTFOLIO_ORDER and not inquiry.failed():
+            _ask_doubtful_orders(inquiry, until=began + LONGEST)
+            inquiry.apply()
+    if lease:
+        inquiry.close(lease)
+    return inquiry.result()
+
+
+def _ask_doubtful_orders(inquiry: Inquiry, *, until: datetime) -> None:
+    """Ask about the orders that a portfolio order's answer leaves in doubt, the longest unasked first.
+
+    Stops where there is no time for another call, and at an error that would meet the others too.
+    """
+    orders = [order.pk for order in _doubtful_orders(inquiry.pk)]
+    for number, pk in enumerate(orders):
+        left = len(orders) - number
+        if timezone.now() > until - CALL:
+            return inquiry.skip(left, OUT_OF_TIME)
+        part = inquiry.ask(Kind.ORDER, pk, row=(Kind.ORDER, pk))
+        if part is None:
+            return inquiry.skip(left, RATE_LIMITED)
+        if part.reply.error and not part.reply.is_not_found:
+            return inquiry.skip(left - 1, part.trouble)
+    return None
+
+
+def _doubtful_orders(portfolio_order_id: UUID) -> list[Order]:
+    orders = Order.objects.filter(portfolio_order_id=portfolio_order_id).order_by(
+        F("checked_at").asc(nulls_first=True), "pk"
+    )
+    return [
+        order
+        for order in orders.only("status", "fact", "problems")
+        if not is_proven(Kind.ORDER, order) or order.problems & CONFLICT
+    ]
+
+
+def _check_order(pk: UUID) -> Result:
+    """Ask about an order without a portfolio order here: for the one that it names first.
+
+    Where that has come meanwhile, it is checked instead, if it is due.
+    """
+    named = Order.objects.filter(pk=pk).values_list("portfolio_order_id", flat=True).first()
+    if named is None:
+        return _check(Kind.ORDER, pk, POLLER)
+    if PortfolioOrder.objects.filter(pk=named).exists():
+        Order.objects.filter(pk=pk).update(check_after=None)
+        return _check(Kind.PORTFOLIO_ORDER, named, POLLER)
+    lease = asks.take(Kind.ORDER, pk, POLLER)
+    if lease is None:
+        return Result(Verdict.SKIPPED)
+    inquiry = Inquiry(Kind.ORDER, pk, POLLER)
+    reply = asks.put(Kind.PORTFOLIO_ORDER, named, POLLER)
+    if reply.is_not_found:
+        asks.record(reply)
+        return _inquire(inquiry, lease)
+    inquiry.note(reply, row=lease.row, lease=lease)
+    inquiry.apply()
+    inquiry.close(lease)
+    return inquiry.result()

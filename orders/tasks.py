@@ -1,0 +1,90 @@
+"""The tasks: bells, nothing more. The rows are the queue, so each may run twice, or never.
+
+No retries: what failed is in the journal and sets its own next check. Where the database is away,
+the next sweep finds the work.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from celery import shared_task
+from django.conf import settings
+from django.db import Error as DatabaseTrouble
+from django.utils import timezone
+
+from backoffice import doorbell
+from backoffice.investment_api.errors import InvestmentAPIError
+from orders import discovery, projection, reconciliation
+from orders.lifecycle import Kind
+from orders.models import JournalEntry, Outcome
+
+logger = logging.getLogger(__name__)
+
+BATCHES = 10  # of one drain: then others get their turn
+SWEEP = 15  # seconds between two sweeps
+
+
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
+def drain() -> None:
+    """Apply what is pending; ring again if there is more."""
+    with _left_to_the_next_sweep("Applying"):
+        done = projection.drain(now=timezone.now(), most=BATCHES)
+        if done.total >= BATCHES * projection.BATCH:
+            doorbell.ring(drain)
+
+
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
+def sweep() -> None:
+    """Ring for all that nobody rang for: what is pending, and what is due to be asked about."""
+    with _left_to_the_next_sweep("The sweep"):
+        if JournalEntry.objects.filter(outcome=Outcome.PENDING).exists():
+            doorbell.ring(drain)
+        # As many as the budget lets through before the next sweep finds the rest.
+        most = settings.INVESTMENT_API_MAX_RPS * SWEEP
+        for kind, pk in reconciliation.due(now=timezone.now(), most=most):
+            task = check_order if kind is Kind.ORDER else check_portfolio_order
+            if not doorbell.ring(task, str(pk)):
+                return
+
+
+# What a sweep asked for is void when the next one asks again: a slow upstream piles up no tasks.
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
+def check_portfolio_order(portfolio_order_id: str) -> None:
+    """Ask upstream about one portfolio order, if it is due."""
+    with _left_to_the_next_sweep("A check"):
+        reconciliation.check(Kind.PORTFOLIO_ORDER, UUID(portfolio_order_id))
+
+
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
+def check_order(order_id: str) -> None:
+    """Ask upstream about one order without a portfolio order here, if it is due."""
+    with _left_to_the_next_sweep("A check"):
+        reconciliation.check(Kind.ORDER, UUID(order_id))
+
+
+# After an outage the list is long.
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=780, time_limit=840)
+def discover() -> None:
+    """List what upstream has, if this quarter of an hour has not had its round."""
+    with _left_to_the_next_sweep("Discovery"):
+        try:
+            discovery.discover(now=timezone.now())
+        except InvestmentAPIError as error:
+            logger.warning("Discovery failed: %s", error)
+
+
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
+def refetch_portfolio_order(portfolio_order_id: str, actor: str) -> None:
+    """Ask upstream about one portfolio order because ``actor`` wants it."""
+    with _left_to_the_next_sweep("A refetch"):
+        reconciliation.refetch(Kind.PORTFOLIO_ORDER, UUID(portfolio_order_id), actor=actor)
+
+
+@contextmanager
+def _left_to_the_next_sweep(what: str) -> Iterator[None]:
+    try:
+        yield
+    except DatabaseTrouble as error:
+        logger.warning("%s was cut short: %s: %s", what, type(error).__name__, error)
