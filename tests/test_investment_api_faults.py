@@ -1,17 +1,22 @@
 """What the client makes of an upstream, or a gateway before it, that misbehaves on the wire."""
 
 import json
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import time_machine
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from backoffice.http_signatures import Message, verify
 from backoffice.investment_api import client, transport
@@ -324,11 +329,10 @@ def test_an_answer_that_trickles_in_is_given_up_when_the_call_has_taken_too_long
 
     def trickle(handler):
         handler.wfile.write(start)
-        rest = b" " if start else b"HTTP/1.1 200 OK\r\n" + b"x: " + b"y" * 300
-        for place in range(len(rest) if not start else 300):
+        for byte in (b"" if start else b"HTTP/1.1 200 OK\r\nx: ") + b"y" * 300:
             if upstream.released.wait(0.01):
                 return
-            handler.wfile.write(rest[place : place + 1] or b" ")
+            handler.wfile.write(bytes([byte]))
 
     with pytest.raises(UnavailableError, match="no answer in time"):
         ask(trickle)
@@ -342,6 +346,11 @@ def test_a_reset_or_half_an_answer_means_try_later_and_says_what_happened(ask):
         ask(half)
     with pytest.raises(UnavailableError, match="closed connection without response"):
         ask(lambda handler: None)
+
+
+def test_the_reason_given_is_that_of_the_attempt_that_failed(ask):
+    with pytest.raises(UnavailableError, match="closed connection without response"):
+        ask((401, {}, {}), lambda handler: None)
 
 
 def test_something_that_is_not_http_means_try_later(ask):
@@ -361,6 +370,44 @@ def test_an_upstream_that_is_not_there_is_named_as_such(api, upstream):
 
     with pytest.raises(UnavailableError, match=r"POST /auth/token: .*refused"):
         api.verify_keys()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for 127.0.0.1 that no authority has signed but itself, with its key."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    today = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=True
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path: Path = tmp_path / "upstream.pem"
+    path.write_bytes(private + made.public_bytes(Encoding.PEM))
+    return path
+
+
+def test_tls_needs_a_certificate_of_an_authority_that_the_environment_knows(
+    upstream, certificate, monkeypatch
+):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    upstream.server.socket = context.wrap_socket(upstream.server.socket, server_side=True)
+    upstream.answers["/auth/verify_keys"] = [(200, {}, {"keys": []})]
+    url = upstream.url.replace("http", "https")
+    credentials = Credentials(url, str(uuid4()), "a secret", str(uuid4()), KEY)
+
+    with pytest.raises(UnavailableError, match="certificate verify failed"):
+        InvestmentAPI(credentials, Budget(1000)).verify_keys()
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    assert InvestmentAPI(credentials, Budget(1000)).verify_keys() == []
 
 
 class Announced:

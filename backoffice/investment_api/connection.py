@@ -22,12 +22,12 @@ _call = threading.local()  # what this thread is waiting for, and how long
 def new_session(url: str, *, is_local: bool) -> requests.Session:
     """Return a session for one thread and the host of ``url``, without the library's retries.
 
-    Proxies and certificates are taken from the environment, once, and never for this machine.
+    Authorities and proxies are taken from the environment, once; no proxy for this machine.
     """
     session = requests.Session()
-    if not is_local:
-        found = session.merge_environment_settings(url, {}, None, None, None)
-        session.verify, session.proxies = found["verify"] or True, dict(found["proxies"])
+    found = session.merge_environment_settings(url, {}, None, None, None)
+    session.verify = found["verify"] or True
+    session.proxies = {} if is_local else dict(found["proxies"])
     session.trust_env = False
     adapter = _Adapter(max_retries=0, pool_connections=1, pool_maxsize=1)
     for scheme in ("http://", "https://"):

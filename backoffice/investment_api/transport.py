@@ -1,5 +1,6 @@
 """One signed HTTP exchange: bounded in time and size, within the budget, logged, errors sorted."""
 
+import http.client
 import logging
 import threading
 import time
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from backoffice.env import is_loopback
 from backoffice.http_signatures import SignatureError
@@ -24,6 +26,7 @@ READ = 15.0  # seconds without a byte
 LARGEST_BODY = 16 * 2**20  # bytes
 PAUSE = timedelta(seconds=5)  # after a 429 that does not say how long
 
+_OF_LIBRARIES = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 _PATIENCE = {Urgency.PERSON: timedelta(seconds=5), Urgency.BACKGROUND: timedelta(seconds=20)}
 
 
@@ -158,20 +161,16 @@ def _read(response: requests.Response) -> bytes:
     return bytes(content)
 
 
-def _reason(error: BaseException) -> str:
-    """Return what really happened, from under the layers of the library."""
-    root = error
-    while (inner := root.__cause__ or root.__context__) is not None:
+def _reason(error: Exception) -> str:
+    """Return what really happened, from under the layers of the libraries."""
+    root: BaseException = error
+    while isinstance(inner := root.__cause__ or root.__context__, _OF_LIBRARIES):
         root = inner
     if isinstance(root, TimeoutError):
-        return (
-            "no connection in time"
-            if isinstance(error, requests.ConnectTimeout)
-            else "no answer in time"
-        )
-    return (
-        " ".join(str(getattr(root, "strerror", None) or root).split())[:200] or type(root).__name__
-    )
+        is_connecting = isinstance(error, requests.ConnectTimeout)
+        return "no connection in time" if is_connecting else "no answer in time"
+    text = str(getattr(root, "strerror", None) or root) or type(root).__name__
+    return " ".join(text.split())[:200]
 
 
 def _ms_since(started: float) -> float:
