@@ -1,0 +1,250 @@
+"""Deliveries on the screens of staff, and how old ones go."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import time_machine
+from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from orders import projection
+from orders.models import JournalEntry
+from tests.signed import KEY_ID, PATH, envelope, headers_for, post, publish, sample
+from webhooks.models import Delivery, Verdict
+
+LIST = "/admin/webhooks/delivery/"
+NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
+EVENT = sample("webhook.single_event")["payload"][0]
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _keys():
+    publish()
+
+
+@pytest.fixture
+def viewer(client):
+    """Return a client of somebody who may view deliveries and their events, and nothing else."""
+    user = User.objects.create_user("mira", password="x", is_staff=True)
+    codenames = ["view_delivery", "view_journalentry"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture
+def taken(client):
+    """One accepted delivery with an event, applied."""
+    post(client, envelope(EVENT))
+    projection.drain(now=timezone.now())
+    return Delivery.objects.get()
+
+
+def page(delivery):
+    return f"{LIST}{delivery.pk}/change/"
+
+
+def rows(answer):
+    return [row.pk for row in answer.context["cl"].result_list]
+
+
+def test_the_list_shows_verdict_events_key_and_age(admin_client):
+    with time_machine.travel(NOW, tick=False):
+        post(admin_client, envelope(EVENT, EVENT), created=int(NOW.timestamp()) - 2)
+        post(admin_client, b"nonsense")
+        admin_client.post(PATH, b"", "application/json")
+
+        answer = admin_client.get(LIST)
+
+    for words in ("Accepted", "Unreadable", "Refused", KEY_ID, ">2 s<", "just now"):
+        assert words in answer.text
+    assert len(rows(answer)) == 3
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [(timedelta(hours=2), "late"), (-timedelta(hours=2), "in the future")],
+)
+def test_an_old_or_future_signature_is_marked(admin_client, age, words):
+    with time_machine.travel(NOW, tick=False):
+        post(admin_client, envelope(EVENT), created=int((NOW - age).timestamp()))
+
+        answer = admin_client.get(LIST)
+
+    assert '<span class="late">' in answer.text
+    assert words in answer.text
+
+
+@pytest.mark.parametrize("verdict", Verdict.values)
+def test_the_list_is_filtered_by_verdict(admin_client, verdict):
+    post(admin_client, envelope(EVENT))
+    post(admin_client, b"nonsense")
+    admin_client.post(PATH, b"", "application/json")
+
+    answer = admin_client.get(LIST, {"verdict": verdict})
+
+    assert [row.verdict for row in answer.context["cl"].result_list] == [verdict]
+
+
+def test_a_delivery_is_found_by_its_number_its_events_their_objects_and_its_key(
+    admin_client, taken
+):
+    post(admin_client, envelope(EVENT | {"id": str(uuid4()), "object": {"id": str(uuid4())}}))
+    again = post(admin_client, envelope(EVENT)) and Delivery.objects.latest("pk")
+
+    def found(term):
+        return rows(admin_client.get(LIST, {"q": term}))
+
+    assert found(str(taken.pk)) == [taken.pk]
+    assert found(EVENT["id"]) == found(EVENT["object"]["id"]) == [again.pk, taken.pk]
+    assert len(found(KEY_ID)) == 3
+    assert found(str(uuid4())) == found("nothing like it") == found("9" * 30) == []
+
+
+def test_the_list_asks_the_same_number_of_questions_for_one_row_and_for_fifty(admin_client):
+    def questions():
+        with CaptureQueriesContext(connection) as queries:
+            admin_client.get(LIST)
+        assert not any('"body"' in query["sql"] for query in queries)
+        return len(queries)
+
+    post(admin_client, envelope(EVENT))
+    one = questions()
+    for _ in range(49):
+        post(admin_client, envelope(EVENT))
+
+    assert questions() == one <= 5
+
+
+def test_the_page_shows_each_event_with_its_outcome_and_its_entry(admin_client, taken):
+    bad = {"id": str(uuid4()), "type": "ORDER.NEW"}
+    post(admin_client, envelope(EVENT, bad, bad))
+
+    answer = admin_client.get(page(Delivery.objects.latest("pk")))
+
+    text = answer.text
+    assert [(c.is_repeat, c.entry.outcome) for c in answer.context["contents"]] == [
+        (True, "APPLIED"), (False, "QUARANTINED"), (True, "QUARANTINED"),
+    ]  # fmt: skip
+    assert "the ORDER.NEW event has no object" in text
+    for entry in JournalEntry.objects.filter(repeat_of=None):
+        assert f"/admin/orders/journalentry/{entry.pk}/change/" in text
+
+
+def test_the_page_shows_the_kept_headers(admin_client, taken):
+    text = admin_client.get(page(taken)).text
+
+    assert "signature-input" in text
+    assert "keyid=&quot;" in text
+
+
+def test_the_body_is_shown_to_those_who_may_view_payloads_only(viewer, admin_user, taken):
+    account = EVENT["object"]["account_id"]
+
+    answer = viewer.get(page(taken))
+    assert answer.status_code == 200
+    assert account not in answer.text
+    assert "may not view" in answer.text
+
+    viewer.force_login(admin_user, backend="django.contrib.auth.backends.ModelBackend")
+    assert account in viewer.get(page(taken)).text
+
+
+@pytest.mark.parametrize("body", [b"\xff\x00<script>", b"[" * 100_000, b"\xed\xa0\x80"])
+def test_a_body_that_is_no_text_is_shown_all_the_same(admin_client, body):
+    post(admin_client, body)
+
+    answer = admin_client.get(page(Delivery.objects.get()))
+
+    assert answer.status_code == 200
+    assert "<script>" not in answer.text.split("Body as received")[1].split("</section>")[0]
+
+
+def test_the_page_of_a_refused_delivery_says_why(admin_client):
+    headers = headers_for(envelope(EVENT)) | {"digest": "SHA-256=AAAA"}
+    post(admin_client, envelope(EVENT), headers=headers)
+
+    text = admin_client.get(page(Delivery.objects.get())).text
+
+    assert "the body does not match its digest" in text
+    assert "The body of a refused delivery is not kept" in text
+
+
+def test_nobody_adds_changes_or_deletes_a_delivery(admin_client, taken):
+    assert admin_client.get(f"{LIST}add/").status_code == 403
+    assert admin_client.post(page(taken), {"reason": "x"}).status_code == 403
+    assert admin_client.post(f"{LIST}{taken.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert Delivery.objects.get().reason == ""
+
+
+def test_staff_without_the_permission_see_no_deliveries(client, taken):
+    user = User.objects.create_user("otto", password="x", is_staff=True)
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+
+    assert client.get(LIST).status_code == 403
+    assert client.get(page(taken)).status_code == 403
+
+
+# Purge
+
+
+def purge(*options):
+    out = io.StringIO()
+    call_command("purge", *options, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def aged(client, taken):
+    """Deliveries that are 100, 91, 89 and 0 days old."""
+    for days in (100, 91, 89):
+        with time_machine.travel(timezone.now() - timedelta(days=days), tick=False):
+            post(client, envelope(EVENT))
+    return taken
+
+
+def test_purge_deletes_old_deliveries_and_leaves_the_journal_alone(aged):
+    entries = JournalEntry.objects.count()
+
+    assert purge("--no-input").startswith("Deleted 2 deliveries received before")
+    assert Delivery.objects.count() == 2
+    assert JournalEntry.objects.count() == entries
+    assert purge("--no-input").startswith("There are no deliveries")
+
+
+def test_purge_takes_another_age(aged):
+    assert purge("--no-input", "--days", "95").startswith("Deleted 1 ")
+
+    with pytest.raises(CommandError, match="at least 1"):
+        purge("--no-input", "--days", "0")
+
+
+def test_purge_deletes_in_batches(aged, monkeypatch):
+    monkeypatch.setattr("webhooks.management.commands.purge.BATCH", 1)
+
+    assert purge("--no-input").startswith("Deleted 2 ")
+
+
+@pytest.mark.parametrize(("answer", "left"), [("yes\n", 2), ("no\n", 4), ("\n", 4), ("", 4)])
+def test_purge_asks_before_it_destroys(aged, monkeypatch, answer, left):
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+
+    if left == 4:
+        with pytest.raises(CommandError):
+            purge()
+    else:
+        purge()
+    assert Delivery.objects.count() == left
+
+
+def test_the_permission_to_process_again_exists():
+    permission = Permission.objects.get(codename="replay_delivery")
+
+    assert permission.name == "Can process deliveries and quarantined events again"
