@@ -1,39 +1,51 @@
 """The history of stored orders: the queries behind ``orders.timeline``, always the same few of them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
-from orders import clocks, projection
+from orders import clocks, gaps, projection
 from orders.attributes import UnreadableError
-from orders.lifecycle import Kind, expected
+from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
 from orders.seen import Listed, Rules, Seen, Subject
 from orders.steps import build
-from orders.timeline import Timeline
-from orders.tracked import Tracked
+from orders.timeline import Item, Timeline
 
 
 def history_of(portfolio_order: PortfolioOrder, orders: Iterable[Order] | None = None) -> Timeline:
     """Return the history of a portfolio order and of its orders; ``orders`` where they are at hand.
 
-    Two queries, one for the orders where they are not given, and one where a webhook is missing.
+    Two queries; one more for the orders where they are not given, one where an order's webhook is missing.
     """
     if orders is None:
         orders = Order.objects.filter(portfolio_order=portfolio_order)
-    subjects = [subject(portfolio_order), *map(subject, orders)]
-    return build(
-        seen(subjects), subjects, rules=rules(), listings=listings(subjects, [portfolio_order.pk])
-    )
+    return _history([portfolio_order, *orders])
 
 
 def history_of_order(order: Order) -> Timeline:
-    """Return the history of one order."""
-    parents = [order.portfolio_order_id] if order.portfolio_order_id else []
-    subjects = [subject(order)]
-    return build(seen(subjects), subjects, rules=rules(), listings=listings(subjects, parents))
+    """Return the history of one order: one query, and one where a webhook is missing."""
+    return _history([order])
+
+
+def _history(rows: Sequence[PortfolioOrder | Order]) -> Timeline:
+    limits = rules()
+    return Timeline(tuple(items_of(rows, limits)), limits.now)
+
+
+def items_of(rows: Iterable[PortfolioOrder | Order], rules: Rules) -> Sequence[Item]:
+    """Return what happened to these objects, in the order in which it happened."""
+    orders = {row.pk: row for row in rows if isinstance(row, Order)}
+    subjects = [subject(row) for row in rows]
+    listed_by = {
+        orders[known.id].portfolio_order_id
+        for known in subjects
+        if known.is_order and gaps.missing(known, (), rules)
+    }
+    listings = list(_listings(listed_by - {None}))
+    return build(_seen(subjects), subjects, rules=rules, listings=listings).items
 
 
 def rules() -> Rules:
@@ -46,9 +58,8 @@ def rules() -> Rules:
     )
 
 
-def subject(row: Tracked) -> Subject:
+def subject(row: PortfolioOrder | Order) -> Subject:
     """Return what a history needs to know of a row."""
-    is_order = isinstance(row, Order)
     return Subject(
         kind=clocks.kind_of(row),
         id=row.pk,
@@ -56,12 +67,12 @@ def subject(row: Tracked) -> Subject:
         created_at=row.created_at,
         processing_at=row.processing_at,
         announced=row.announced,
-        instrument_id=row.instrument_id if is_order else "",
-        side=row.side if is_order else row.type,
+        instrument_id=row.instrument_id if isinstance(row, Order) else "",
+        side=row.side if isinstance(row, Order) else row.type,
     )
 
 
-def seen(subjects: Iterable[Subject]) -> Iterator[Seen]:
+def _seen(subjects: Iterable[Subject]) -> Iterator[Seen]:
     """Yield the journal entries about ``subjects``, without payloads: one query for each kind."""
     ids: dict[Kind, list[UUID]] = {Kind.PORTFOLIO_ORDER: [], Kind.ORDER: []}
     for known in subjects:
@@ -72,21 +83,17 @@ def seen(subjects: Iterable[Subject]) -> Iterator[Seen]:
             yield from map(Seen._make, entries.values_list(*Seen._fields))
 
 
-def listings(subjects: Iterable[Subject], portfolio_order_ids: Sequence[UUID]) -> list[Listed]:
-    """Return what portfolio orders' lists said of their orders; nothing where no webhook is missing."""
-    if not portfolio_order_ids or not any(map(_misses, subjects)):
-        return []
+def _listings(portfolio_order_ids: Collection[UUID | None]) -> Iterator[Listed]:
+    """Yield what portfolio orders' lists said of their orders, from the payloads."""
+    if not portfolio_order_ids:
+        return
     entries = JournalEntry.objects.filter(
         portfolio_order_id__in=portfolio_order_ids,
         outcome__in=[Outcome.PENDING, Outcome.APPLIED, Outcome.NO_CHANGE],
         repeat_of=None,
     )
-    return [line for entry in entries for line in _lines(entry)]
-
-
-def _misses(order: Subject) -> bool:
-    words = expected(Kind.ORDER, order.status, was_processing=order.processing_at is not None)
-    return order.is_order and not words <= set(order.announced.split())
+    for entry in entries:
+        yield from _lines(entry)
 
 
 def _lines(entry: JournalEntry) -> Iterator[Listed]:

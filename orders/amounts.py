@@ -1,0 +1,40 @@
+"""Arithmetic on upstream's amounts: texts in, texts out, exact, never a float or an exponent. Pure.
+
+An amount that is not known makes the result unknown (""), never a guess.
+"""
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+
+# Amounts have up to 90 digits: their products, added up, stay far below this many.
+EXACT = Context(prec=1000, rounding=ROUND_HALF_EVEN)
+FINER = 4  # decimals of an average beyond those of the prices
+
+
+def total(amounts: Sequence[str]) -> str:
+    """Return the exact sum, with as many decimals as the finest amount; a single one as it was written."""
+    if not amounts or not all(amounts):
+        return ""
+    if len(amounts) == 1:
+        return amounts[0]
+    with localcontext(EXACT):
+        return f"{sum(map(Decimal, amounts)):f}"
+
+
+def average_price(quantities: Sequence[str], prices: Sequence[str]) -> str:
+    """Return the average of ``prices`` weighted by ``quantities``.
+
+    Executions at one price have that price, as it was written. Others are averaged exactly, then
+    rounded half to even, to four decimals more than the finest price has.
+    """
+    if not prices or not all(prices) or not all(quantities):
+        return ""
+    if len(set(prices)) == 1:
+        return prices[0]
+    with localcontext(EXACT):
+        shares = [Decimal(quantity) for quantity in quantities]
+        if not (whole := sum(shares)):
+            return ""
+        value = sum(share * Decimal(price) for share, price in zip(shares, prices, strict=True))
+        decimals = FINER + max(len(price.partition(".")[2]) for price in prices)
+        return f"{(value / whole).quantize(Decimal(1).scaleb(-decimals)):f}"

@@ -1,0 +1,14 @@
+"""Write the orders as CSV: one row for each, as we hold it now."""
+
+from typing import Any
+
+from orders.export import Export, orders
+from orders.management.export import WHICH, ExportCommand
+from orders.selection import Selection
+
+
+class Command(ExportCommand):
+    help = f"Write the orders as CSV. {WHICH}"
+
+    def export(self, selection: Selection, **_: Any) -> Export:
+        return orders(selection)
