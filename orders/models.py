@@ -44,6 +44,7 @@ class PortfolioOrder(Tracked):
             ),
             models.Index(
                 fields=["client_reference"],
+                opclasses=["varchar_pattern_ops"],  # searched by its beginning, in any collation
                 condition=~Q(client_reference=""),
                 name="portfolioorder_reference",
             ),

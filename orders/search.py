@@ -125,7 +125,7 @@ def orders(rows: QuerySet[Order], text: str) -> QuerySet[Order]:
                 [
                     ids.filter(pk__range=(first, last)),
                     ids.filter(account_id__range=(first, last)),
-                    ids.filter(portfolio_order_id__range=(first, last)),
+                    ids.filter(portfolio_order__gte=first, portfolio_order__lte=last),
                     ids.filter(portfolio_order_id__in=_referring(typed).values("pk")),
                 ],
             )
