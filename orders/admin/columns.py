@@ -5,12 +5,13 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from backoffice.admin import CappedPage, CappedPaginator, ReadOnlyAdmin
+from orders.clocks import RESTING_TYPES
 from orders.lifecycle import PROBLEMS
 from orders.models import Order, PortfolioOrder
 from orders.progress import Progress, progress_of
@@ -47,19 +48,25 @@ class DeskList(ReadOnlyAdmin):
     sortable_by = ()
     empty_value_display = "—"
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list under its name."""
+        title = str(self.opts.verbose_name_plural).capitalize()
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        """No column can be asked for by the URL: most of them have no index."""
-        return False
+        """Only our filters can be asked for by the URL: most columns have no index."""
+        given = self.get_list_filter(request)
+        return lookup in {getattr(each, "parameter_name", None) for each in given}
 
 
 class TrackedList(DeskList):
     """Columns of what we track."""
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Return the rows, each with ``is_stale``."""
-        rows: QuerySet = super().get_queryset(request)
-        annotated: QuerySet = rows.annotate(is_stale=is_stale(self.model))
-        return annotated
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The change list that knows what is stale."""
+        return TrackedChangeList
 
     @admin.display(description="ID")
     def short_id(self, row: PortfolioOrder | Order) -> SafeString | str:
@@ -102,7 +109,17 @@ class TrackedList(DeskList):
         return format_html('{} <span class="quiet">{}</span>', stale_badge(), heard)
 
 
-class PortfolioOrderChangeList(ChangeList):
+class TrackedChangeList(ChangeList):
+    """A list whose rows know whether they are stale: ``is_stale``."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page; exports and actions on the whole list do without the question."""
+        question = stale_rows(self.model).filter(pk=OuterRef("pk")).order_by()
+        self.queryset = self.queryset.annotate(is_stale=Exists(question))
+        super().get_results(request)
+
+
+class PortfolioOrderChangeList(TrackedChangeList):
     """The list of portfolio orders with the progress of those on the page, read with one query."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -123,6 +140,10 @@ def progress_column(progress: Progress | None) -> SafeString | str:
     return format_html("{}<br>{}", words, bar(progress, "small"))
 
 
-def is_stale(model: type[PortfolioOrder] | type[Order]) -> Exists:
-    """Return the question whether a row is stale, as a column of the same query."""
-    return Exists(model.objects.stale(now=timezone.now()).filter(pk=OuterRef("pk")).order_by())
+def stale_rows(model: Any) -> QuerySet:
+    """Return the rows that are stale; of orders only those without a portfolio order that cannot rest."""
+    rows: QuerySet = model.objects.stale(now=timezone.now())
+    if model is not Order:
+        return rows
+    alone = rows.filter(portfolio_order=None).exclude(order_type__in=RESTING_TYPES)
+    return alone.exclude(status="FILLED")  # final, where a portfolio order would be settling

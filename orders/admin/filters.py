@@ -72,12 +72,17 @@ class FreshnessFilter(ChoiceFilter):
         return rows
 
 
+class OrderFreshnessFilter(FreshnessFilter):
+    """Orders are asked for by their portfolio order; those without one have checks of their own."""
+
+    choices_given = [("due", "Check due"), ("overdue", "Check overdue")]
+
+
 class ProblemFilter(ChoiceFilter):
     """By what people should look at; a portfolio order has the problems of its orders, too."""
 
     title = "Problems"
     parameter_name = "problem"
-    any_label = "With and without"
     bits: ClassVar[dict[str, int]] = {
         "conflict": CONFLICT,
         "unknown": UNKNOWN_STATUS,

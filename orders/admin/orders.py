@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from orders import search
 from orders.admin.filters import (
-    FreshnessFilter,
+    OrderFreshnessFilter,
     PlacedFilter,
     ProblemFilter,
     SideFilter,
@@ -38,7 +38,7 @@ class OrderAdmin(OrderPageAdmin):
         "short_id", "status_badge", "instrument", "side_word", "amount", "shares", "parent",
         "placed", "last_heard",
     ]  # fmt: skip
-    list_filter = [StatusFilter, FreshnessFilter, ProblemFilter, PlacedFilter, SideFilter]
+    list_filter = [StatusFilter, OrderFreshnessFilter, ProblemFilter, PlacedFilter, SideFilter]
     search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
     search_help_text = "Any ID or its first characters, ISIN, or client reference"
 
@@ -74,12 +74,15 @@ class OrderAdmin(OrderPageAdmin):
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return its place among the orders beside it, its notices, history and executions."""
         history = history_of_order(row)
+        frame = self.frame(row)
         return {
-            **self.frame(row),
+            **frame,
             **_place(row),
             "history": show(history, request, [Filter.ALL, Filter.PROBLEMS, Filter.CHECKS]),
             "executions": row.executions.order_by("transaction_time", "pk"),
-            "notices": notices(row, is_stale=False, orders=[], history=history, now=timezone.now()),
+            "notices": notices(
+                row, is_stale=frame["is_stale"], orders=[], history=history, now=timezone.now()
+            ),
         }
 
 

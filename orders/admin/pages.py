@@ -19,9 +19,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from orders import feedback, journal, reconciliation
-from orders.admin.columns import DeskList, TrackedList
+from orders.admin.columns import DeskList, TrackedList, stale_rows
 from orders.feedback import Verdict
-from orders.lifecycle import Kind, is_final
+from orders.lifecycle import SETTLING, Kind, is_final
 from orders.models import Order, PortfolioOrder
 
 REFETCH = "orders.refetch_portfolioorder"  # portfolio orders and orders alike
@@ -119,12 +119,11 @@ class OrderPageAdmin(TrackedList, PageAdmin):
     def frame(self, row: PortfolioOrder | Order) -> dict[str, Any]:
         """Return what the head of both pages needs."""
         now = timezone.now()
-        ended = is_final(self.kind, row.status)
-        ends = [row.cancelled_at, row.filled_at, getattr(row, "settled_at", None)]
-        end = next((moment for moment in ends if moment), row.updated_at) if ended else now
+        ended = is_final(self.kind, row.status) or row.status == SETTLING
+        end = (row.cancelled_at or row.filled_at or row.updated_at) if ended else now
         return {
-            "is_final": ended,
-            "is_stale": getattr(row, "is_stale", False),
+            "is_ended": ended,
+            "is_stale": stale_rows(self.model).filter(pk=row.pk).exists(),
             "is_asking": row.asking_until is not None and row.asking_until > now,
             "took": end - row.created_at if end and row.created_at else None,
             **{

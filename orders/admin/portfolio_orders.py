@@ -7,12 +7,14 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from orders import search
 from orders.admin.bulk import refetch_selected
 from orders.admin.columns import PortfolioOrderChangeList, progress_column
+from orders.admin.downloads import export_history, export_orders, history_of_one
 from orders.admin.filters import (
     FreshnessFilter,
     PlacedFilter,
@@ -21,7 +23,7 @@ from orders.admin.filters import (
     TypeFilter,
 )
 from orders.admin.history import show
-from orders.admin.pages import REFETCH, OrderPageAdmin
+from orders.admin.pages import EXPORT, REFETCH, OrderPageAdmin
 from orders.history import history_of
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
@@ -37,7 +39,7 @@ class PortfolioOrderAdmin(OrderPageAdmin):
 
     kind = Kind.PORTFOLIO_ORDER
     change_form_template = "admin/orders/portfolioorder/change_form.html"
-    actions = [refetch_selected]
+    actions = [refetch_selected, export_history, export_orders]
     list_display = [
         "short_id", "status_badge", "type_word", "amount", "progress", "placed", "last_heard",
     ]  # fmt: skip
@@ -69,18 +71,28 @@ class PortfolioOrderAdmin(OrderPageAdmin):
         """Who may choose "Refetch selected"."""
         return request.user.has_perm(REFETCH)
 
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        """Who may take data away."""
+        return request.user.has_perm(EXPORT)
+
+    def get_urls(self) -> list[Any]:
+        """Add the history file."""
+        return [self.button("history_csv", EXPORT, history_of_one), *super().get_urls()]
+
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return its progress, notices, history and orders."""
         orders = list(Order.objects.filter(portfolio_order_id=row.pk).order_by("created_at", "pk"))
         history = history_of(row, orders)
+        frame = self.frame(row)
         return {
-            **self.frame(row),
+            **frame,
             "orders": orders,
+            "export_url": reverse("admin:orders_portfolioorder_history_csv", args=[row.pk]),
             "progress": Progress(Counter(order.status for order in orders)) if orders else None,
             "history": show(history, request, list(Filter)),
             "notices": notices(
                 row,
-                is_stale=row.is_stale,
+                is_stale=frame["is_stale"],
                 orders=orders,
                 history=history,
                 now=timezone.now(),

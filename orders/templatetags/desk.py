@@ -23,6 +23,7 @@ register = template.Library()
 
 EMPTY = "—"
 JUST_NOW = timedelta(seconds=5)
+MINUTE = timedelta(minutes=1)
 MINOR_UNITS = {"JPY": 0}  # two everywhere else
 
 # Tone (the colour) of a status; also the name of its icon in the sprite.
@@ -126,6 +127,8 @@ def exact(moment: datetime | None) -> SafeString | str:
 def relative(moment: datetime, now: datetime) -> str:
     """Return "4 min ago", "in 6 min" or "just now"."""
     past = now - moment
+    if abs(past) >= MINUTE:
+        past -= past % MINUTE if past > timedelta() else -(-past % MINUTE)
     if abs(past) < JUST_NOW:
         return "just now"
     return f"{in_words(past)} ago" if past > timedelta() else f"in {in_words(-past)}"
@@ -185,7 +188,7 @@ def grouped(amount: str, decimals: int) -> str:
 @register.filter
 def humanised(word: str) -> str:
     """Return a word of upstream's lists as words: SAVINGS_PLAN is "Savings plan"."""
-    return word.replace("_", " ").capitalize() if word else EMPTY
+    return word if word == "API" else word.replace("_", " ").capitalize() or EMPTY
 
 
 @register.filter
