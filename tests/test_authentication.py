@@ -295,6 +295,26 @@ def test_a_delivery_waits_no_longer_than_its_patience_for_a_slow_upstream(alone,
     assert "one" in process.find(["one"])
 
 
+def test_a_known_key_goes_on_serving_while_a_slow_upstream_is_asked(upstream, alone, monkeypatch):
+    monkeypatch.setattr(keys, "COURTESY", 0.05)
+    answer = threading.Event()
+
+    def fetch():
+        answer.wait(10)
+        return upstream.fetch()
+
+    process = KeySet(fetch, clock=lambda: upstream.now)
+    answer.set()
+    process.find(["one"])
+    answer.clear()
+    upstream.now += keys.LONGEST_AGE
+    cache.delete(keys.CACHED_TURN)
+
+    assert [list(process.find(["one"])) for _ in range(3)] == [["one"]] * 3
+    assert upstream.calls == 1
+    answer.set()
+
+
 @pytest.mark.django_db
 def test_without_keys_a_delivery_is_answered_503_and_is_no_refusal(client, alone):
     key_set.forget()  # and upstream cannot be asked: no settings lead to it

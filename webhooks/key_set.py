@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST_AGE = 15 * 60.0  # seconds until the set is fetched anew: a key that left it ends then
 SPACING = 10.0  # least seconds between two fetches: strangers name keys as they like
-PATIENCE = 2.0  # most seconds that a delivery waits for a fetch
+PATIENCE = 2.0  # most seconds that a delivery waits for a key that is not known
+COURTESY = 0.5  # most seconds that it waits where its key is known and the set merely old
 CACHED_SET = "webhooks.key_set"
 CACHED_TURN = "webhooks.key_set.turn"  # taken by the process that may fetch now
 
@@ -63,8 +64,10 @@ class KeySet:
         if self._serves(wanted) and self._age() < LONGEST_AGE:
             return self._held.keys
         renewal, is_mine = self._renew(wanted)
-        if is_mine or not self._serves(wanted):  # the others need not wait for mere freshness
-            self._wait(renewal)
+        if not self._serves(wanted):
+            _wait(renewal, PATIENCE)
+        elif is_mine:  # one delivery waits for mere freshness, the others go on
+            _wait(renewal, COURTESY)
         if not self._serves(wanted) and self._age() > SPACING + PATIENCE:
             raise KeysUnavailableError("the keys of the Investment API cannot be fetched now")
         return self._held.keys
@@ -91,14 +94,6 @@ class KeySet:
             # A thread of its own: upstream may take longer to answer than a delivery may wait.
             threading.Thread(target=self._run, args=(self._renewal, wanted), daemon=True).start()
             return self._renewal, True
-
-    @staticmethod
-    def _wait(renewal: "Future[None] | None") -> None:
-        if renewal is not None:
-            try:
-                renewal.result(timeout=PATIENCE)
-            except TimeoutError:
-                logger.warning("the key set was not fetched within %.0f s", PATIENCE)
 
     def _run(self, renewal: "Future[None]", wanted: Collection[str]) -> None:
         try:
@@ -130,6 +125,14 @@ class KeySet:
         self._held = Held(keys, asked_at)
         document = json.dumps({"keys": jwks, "fetched_at": asked_at})
         _cached(lambda: cache.set(CACHED_SET, document, None))
+
+
+def _wait(renewal: "Future[None] | None", most: float) -> None:
+    if renewal is not None:
+        try:
+            renewal.result(timeout=most)
+        except TimeoutError:
+            logger.warning("the key set was not fetched within %.1f s", most)
 
 
 def _keys(jwks: Sequence[Mapping[str, Any]]) -> Mapping[str, PublicKey]:
