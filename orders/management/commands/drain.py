@@ -27,30 +27,35 @@ class Command(BaseCommand):
         parser.add_argument("--forever", action="store_true", help="look again every half second")
 
     def handle(self, *, forever: bool, **_: Any) -> None:
-        done = self._until_stopped() if forever else drain(now=timezone.now())
+        done = self._until_signalled() if forever else drain(now=timezone.now())
         self.stdout.write(
             f"{done.total} applied: {done.applied} changed something, {done.no_change} did not, "
             f"{done.quarantined} quarantined."
         )
 
-    def _until_stopped(self) -> Drained:
+    def _until_signalled(self) -> Drained:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         self.stdout.write("Applying what is pending. SIGTERM or Ctrl-C ends it.")
         self.stdout.flush()
-        done, pause = Drained(), PAUSE
-        while True:
-            try:
-                close_old_connections()
-                batch = drain(now=timezone.now(), most=BATCHES)
-            except DatabaseTrouble as error:
-                pause = min(2 * pause, LONGEST_PAUSE)
-                logger.warning("The database is away, next try in %.0f s: %s", pause, error)
-                connection.close()
-            else:
-                done, pause = done + batch, PAUSE
-                if batch.total and not stop.is_set():
-                    continue
-            if stop.wait(pause):
-                return done
+        return apply_until(stop)
+
+
+def apply_until(stop: threading.Event) -> Drained:
+    """Apply what is pending until ``stop`` is set, whatever happens to the database meanwhile."""
+    done, pause = Drained(), PAUSE
+    while True:
+        try:
+            close_old_connections()
+            batch = drain(now=timezone.now(), most=BATCHES)
+        except DatabaseTrouble as error:
+            pause = min(2 * pause, LONGEST_PAUSE)
+            logger.warning("The database is away, next try in %.0f s: %s", pause, error)
+            connection.close()
+        else:
+            done, pause = done + batch, PAUSE
+            if batch.total and not stop.is_set():
+                continue
+        if stop.wait(pause):
+            return done

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -29,10 +30,10 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, since: datetime | None, **_: Any) -> None:
-        if since is None:
-            self._poll()
-        else:
-            self._list(since)
+        try:
+            self._poll() if since is None else self._list(since)
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
 
     def _poll(self) -> None:
         counts: Counter[str] = Counter()

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -27,7 +28,10 @@ class Command(BaseCommand):
     def handle(self, *, ids: list[UUID], **_: Any) -> None:
         actor, failed = _user(), 0
         for pk in dict.fromkeys(ids):
-            result = reconciliation.refetch(Kind.PORTFOLIO_ORDER, pk, actor=actor)
+            try:
+                result = reconciliation.refetch(Kind.PORTFOLIO_ORDER, pk, actor=actor)
+            except ImproperlyConfigured as error:
+                raise CommandError(str(error)) from error
             said = sentence(result, now=timezone.now())
             self.stdout.write(f"{pk}: {said}" + (f" ({result.detail})" if result.detail else ""))
             failed += not result.is_complete

@@ -1,0 +1,102 @@
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from backoffice.sandbox import Trouble
+from orders.models import JournalEntry, PortfolioOrder
+from tests.upstream import START, receive, running
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def upstream(settings):
+    with running(settings) as upstream:
+        yield upstream
+
+
+def due_portfolio_orders(upstream, count):
+    for _ in range(count):
+        upstream.place()
+    receive(upstream.events())
+    PortfolioOrder.objects.update(check_after=timezone.now())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_asks_once_about_all_that_is_due_and_says_what_came_of_it(upstream, capsys):
+    due_portfolio_orders(upstream, 12)
+    upstream.wait(minutes=10)
+    PortfolioOrder.objects.update(check_after=timezone.now())
+
+    call_command("poll")
+
+    assert capsys.readouterr().out == "Asked about 12 that were due: 12 brought news, 0 failed.\n"
+    assert set(PortfolioOrder.objects.values_list("status", flat=True)) == {"FILLED"}
+    asked = [call for call in upstream.asked() if call.startswith("GET /portfolios")]
+    assert len(asked) == len(set(asked)) == 12
+
+
+def test_with_nothing_due_it_asks_about_nothing(upstream, capsys):
+    call_command("poll")
+
+    assert capsys.readouterr().out == "Asked about 0 that were due: 0 brought news, 0 failed.\n"
+    assert upstream.asked() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_fails_if_any_ask_failed(upstream, capsys):
+    due_portfolio_orders(upstream, 2)
+    upstream.expect(Trouble("problem", 503, path="/portfolios"))
+
+    with pytest.raises(CommandError, match="1 could not be asked about"):
+        call_command("poll")
+
+    assert "Asked about 2 that were due: 0 brought news, 1 failed." in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_says_until_when_the_broker_wants_no_requests(upstream, monkeypatch):
+    monkeypatch.setattr("orders.polling.THREADS", 1)
+    due_portfolio_orders(upstream, 3)
+    upstream.expect(Trouble("problem", 429, retry_after="60", path="/portfolios"))
+
+    with pytest.raises(CommandError, match="asked us to wait until 10:0"):
+        call_command("poll")
+
+    assert len(upstream.asked()) == 1
+    assert PortfolioOrder.objects.due(now=timezone.now()).count() == 2
+
+
+@pytest.mark.parametrize("since", ["2026-03-02", "2026-03-02T09:00:00Z", "2026-03-02T10:00"])
+def test_since_a_date_it_lists_and_records_what_is_unknown(upstream, capsys, since):
+    upstream.place()
+    receive(upstream.events())
+    lost = upstream.place()
+
+    call_command("poll", f"--since={since}")
+
+    assert capsys.readouterr().out == "Listed 2, 1 unknown here, recorded.\n"
+    entry = JournalEntry.objects.get(source="POLL")
+    assert (entry.portfolio_order_id, entry.outcome) == (lost, "APPLIED")
+    assert upstream.since() in {START, START - timedelta(hours=10)}
+
+
+def test_a_list_that_breaks_off_is_an_error(upstream):
+    upstream.expect(Trouble("page", 502, path="/portfolios"))
+
+    with pytest.raises(CommandError, match=r"could not be read to its end: .*502"):
+        call_command("poll", "--since=2026-03-02")
+
+
+def test_what_is_no_date_is_named(upstream):
+    with pytest.raises(CommandError, match="'yesterday' is not a date"):
+        call_command("poll", "--since=yesterday")
+
+
+def test_without_credentials_it_names_the_settings_that_are_missing(settings):
+    settings.INVESTMENT_API_CLIENT_ID = ""
+
+    with pytest.raises(CommandError, match="INVESTMENT_API_CLIENT_ID"):
+        call_command("poll")

@@ -1,0 +1,225 @@
+"""The tasks: bells for work that stands in the rows."""
+
+import json
+import threading
+from datetime import timedelta
+from queue import Empty
+
+import pytest
+from celery import signals
+from celery.contrib.testing.worker import start_worker
+from django.db import OperationalError
+from django.utils import timezone
+
+from backoffice import doorbell
+from backoffice.celery import app
+from backoffice.sandbox import Trouble
+from orders import journal, projection, tasks
+from orders.models import JournalEntry, Order, PortfolioOrder
+from tests.stories import event, portfolio_order
+from tests.upstream import receive, running
+
+pytestmark = pytest.mark.django_db
+TASKS = [
+    tasks.drain, tasks.sweep, tasks.discover, tasks.check_portfolio_order, tasks.check_order,
+    tasks.refetch_portfolio_order,
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _fresh_doorbell(monkeypatch):
+    monkeypatch.setattr(doorbell, "breaker", doorbell.Breaker())
+    doorbell._hang_up()
+    yield
+    doorbell._hang_up()
+
+
+@pytest.fixture
+def rung():
+    """Return a way to take all that was rung for: name of the task and its arguments."""
+    with app.connection_for_read() as connection, connection.SimpleQueue("order-desk") as queue:
+        queue.clear()
+
+        def take():
+            found = []
+            while True:
+                try:
+                    message = queue.get_nowait()
+                except Empty:
+                    return found
+                found.append((message.headers["task"], *message.payload[0]))
+
+        yield take
+        queue.clear()
+
+
+@pytest.fixture
+def upstream(settings):
+    with running(settings) as upstream:
+        yield upstream
+
+
+def record(*events):
+    journal.record_events(events, delivery_id=1, now=timezone.now())
+
+
+def due_portfolio_order(upstream):
+    pk = upstream.place()
+    receive(upstream.events())
+    PortfolioOrder.objects.filter(pk=pk).update(check_after=timezone.now())
+    return pk
+
+
+def test_a_drain_applies_what_is_pending(rung):
+    record(event("PORTFOLIO_ORDER.NEW", portfolio_order()))
+
+    tasks.drain.apply()
+
+    assert PortfolioOrder.objects.get().status == "NEW"
+    assert rung() == []
+
+
+def test_a_drain_that_leaves_something_rings_again(rung, monkeypatch):
+    monkeypatch.setattr(projection, "BATCH", 1)
+    monkeypatch.setattr(tasks, "BATCHES", 2)
+    record(*(event("PORTFOLIO_ORDER.NEW", portfolio_order(name=name)) for name in "PQR"))
+
+    tasks.drain.apply()
+
+    assert PortfolioOrder.objects.count() == 2
+    assert rung() == [("orders.tasks.drain",)]
+
+
+def test_a_sweep_rings_for_what_is_pending(rung, upstream):
+    tasks.sweep.apply()
+    assert rung() == []
+
+    record(event("PORTFOLIO_ORDER.NEW", portfolio_order()))
+    tasks.sweep.apply()
+    assert rung() == [("orders.tasks.drain",)]
+
+
+def test_a_sweep_rings_for_what_is_due_the_longest_overdue_first(rung, upstream):
+    second, first = due_portfolio_order(upstream), due_portfolio_order(upstream)
+    PortfolioOrder.objects.filter(pk=first).update(check_after=timezone.now() - timedelta(hours=1))
+    upstream.place_order()
+    receive(upstream.events())
+    Order.objects.update(check_after=timezone.now())
+    alone = Order.objects.get().pk
+
+    tasks.sweep.apply()
+
+    assert rung() == [
+        ("orders.tasks.check_portfolio_order", str(first)),
+        ("orders.tasks.check_portfolio_order", str(second)),
+        ("orders.tasks.check_order", str(alone)),
+    ]
+
+
+def test_a_sweep_rings_for_no_more_than_the_budget_lets_through(rung, upstream, settings):
+    settings.INVESTMENT_API_MAX_RPS = 1
+    for _ in range(tasks.SWEEP + 1):
+        due_portfolio_order(upstream)
+
+    tasks.sweep.apply()
+
+    assert len(rung()) == tasks.SWEEP
+
+
+def test_a_sweep_asks_about_nothing_while_upstream_wants_no_requests(rung, upstream):
+    pk = due_portfolio_order(upstream)
+    upstream.expect(Trouble("problem", 429, retry_after="60", path="/portfolios"))
+    tasks.check_portfolio_order.apply([str(pk)])
+    due_portfolio_order(upstream)
+
+    tasks.sweep.apply()
+
+    assert rung() == []
+
+
+def test_a_check_task_asks_about_what_is_due_and_is_harmless_the_second_time(upstream):
+    pk = due_portfolio_order(upstream)
+
+    tasks.check_portfolio_order.apply([str(pk)])
+    tasks.check_portfolio_order.apply([str(pk)])
+
+    assert upstream.asked() == [f"GET /portfolios/orders/{pk}"]
+
+
+def test_an_order_without_a_portfolio_order_has_a_task_of_its_own(upstream):
+    pk = upstream.place_order()
+    receive(upstream.events())
+    Order.objects.update(check_after=timezone.now())
+
+    tasks.check_order.apply([str(pk)])
+
+    assert upstream.asked() == [f"GET /orders/{pk}"]
+
+
+def test_a_discovery_that_fails_fails_no_task(upstream):
+    upstream.expect(Trouble("problem", 503, path="/portfolios"))
+
+    assert tasks.discover.apply().successful()
+    assert "503" in JournalEntry.objects.get(type="DISCOVERY").message
+
+
+def test_a_refetch_task_asks_in_the_name_of_who_wanted_it(upstream):
+    pk = upstream.place()
+
+    tasks.refetch_portfolio_order.apply([str(pk), "mira"])
+
+    entry = JournalEntry.objects.get(source="REFETCH")
+    assert (entry.portfolio_order_id, entry.actor) == (pk, "mira")
+
+
+def test_trouble_with_the_database_is_left_to_the_next_sweep(monkeypatch, caplog):
+    def away(**_):
+        raise OperationalError("the database is gone")
+
+    monkeypatch.setattr(projection, "drain", away)
+
+    assert tasks.drain.apply().successful()
+    assert "the database is gone" in caplog.text
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_no_task_is_tried_again_acknowledged_early_or_unbounded(task):
+    assert task.acks_late
+    assert task.ignore_result
+    assert 0 < task.soft_time_limit < task.time_limit
+    assert task.time_limit < app.conf.broker_transport_options.get("visibility_timeout", 900)
+    assert not getattr(task, "autoretry_for", None)
+
+
+def test_what_beat_rings_for_exists():
+    names = {entry["task"] for entry in app.conf.beat_schedule.values()}
+
+    assert {"orders.tasks.sweep", "orders.tasks.discover"} <= names
+    assert {name for name in names if name.startswith("orders.")} <= {task.name for task in TASKS}
+
+
+def test_a_check_that_nobody_fetched_is_void_when_the_next_sweep_asks_again(rung):
+    doorbell.ring(tasks.check_order, "1")
+    with app.connection_for_read() as connection, connection.SimpleQueue("order-desk") as queue:
+        message = queue.get(timeout=2)
+
+    assert message.headers["expires"] is not None
+    assert json.loads(message.body)[0] == ["1"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sweep_and_a_worker_recover_an_order_whose_webhooks_were_lost(rung, upstream):
+    pk = due_portfolio_order(upstream)
+    upstream.wait(minutes=10)
+    PortfolioOrder.objects.filter(pk=pk).update(check_after=timezone.now())
+    checked = threading.Event()
+
+    @signals.task_postrun.connect(sender=tasks.check_portfolio_order)
+    def note(**_):
+        checked.set()
+
+    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=10):
+        doorbell.ring(tasks.sweep)
+        assert checked.wait(10)
+
+    assert PortfolioOrder.objects.get(pk=pk).status == "FILLED"
