@@ -15,7 +15,7 @@ from orders import search
 from orders.admin.columns import DeskList
 from orders.admin.filters import ChoiceFilter, MomentFilter
 from orders.models import JournalEntry
-from orders.templatetags.desk import ago, duration, pill
+from orders.templatetags.desk import ago, duration, exact, pill
 from webhooks import contents
 from webhooks.models import Delivery, Verdict
 
@@ -65,7 +65,7 @@ class DeliveryAdmin(DeskList):
     search_help_text = "Delivery number, event, order or key ID"
     ordering = ["-received_at", "-id"]
     fields = [
-        "received", "verdict_badge", "reason", "key_id", "signature_age", "size_text", "events",
+        "received_exactly", "verdict_badge", "reason", "key_id", "signature_age", "size_text", "events",
         "new",
     ]  # fmt: skip
 
@@ -73,6 +73,11 @@ class DeliveryAdmin(DeskList):
     def received(self, row: Delivery) -> SafeString | str:
         """When it came."""
         return ago(row.received_at)
+
+    @admin.display(description="Received")
+    def received_exactly(self, row: Delivery) -> SafeString | str:
+        """When it came, to the second."""
+        return exact(row.received_at)
 
     @admin.display(description="Number")
     def number(self, row: Delivery) -> str:

@@ -87,7 +87,8 @@ class KeySet:
         """Start a renewal unless one is under way or was just done; return it, and if it is new."""
         with self._lock:
             under_way = self._renewal is not None and not self._renewal.done()
-            if under_way or self._clock() - self._renewed_at < SPACING:
+            # Below 0 the machine's clock was set back: that must not keep us from asking.
+            if under_way or 0 <= self._clock() - self._renewed_at < SPACING:
                 return self._renewal, False
             self._renewed_at = self._clock()
             self._renewal = Future()
