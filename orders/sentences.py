@@ -124,11 +124,11 @@ def _gap(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
         return
     teller, at = item.told.entry, _at(item.told.entry.recorded_at, zone, item)
     if item.told.is_listing:
-        yield f"Known from the portfolio order's list, by {_by(teller)} at {at}."
-    elif teller.source in ASKS:
+        yield f"Known from the portfolio order's list, by the {_by(teller)} at {at}."
+    elif teller.source in ASKS and not item.is_waiting:
         yield f"Recovered by {_by(teller)} at {at}{_after_the_fact(item, teller)}."
     else:
-        yield f"Known from {_by(teller)} at {at}."
+        yield f"Known from the {_by(teller)} at {at}."
 
 
 def _known_before(item: Item, zone: tzinfo) -> str:
@@ -138,9 +138,9 @@ def _known_before(item: Item, zone: tzinfo) -> str:
         return ""
     teller, at = told.entry, _at(told.entry.recorded_at, zone, item)
     if told.is_listing:
-        return f"Already known from the portfolio order's list, by {_by(teller)} at {at}."
+        return f"Already known from the portfolio order's list, by the {_by(teller)} at {at}."
     if teller.source not in ASKS:
-        return f"Out of order: {status_word(told.status)} was already known from {_by(teller)} at {at}."
+        return f"Out of order: {status_word(told.status)} was already known from the {_by(teller)} at {at}."
     if item.late is None:
         return f"Already known from the {_by(teller)} at {at}."
     recovered = f"Recovered by {_by(teller)} at {at}{_after_the_fact(item, teller)}"
@@ -163,7 +163,8 @@ def _remark(item: Item, remark: Remark) -> str:
     if remark is Remark.BACKWARDS:
         return f"{now} cannot follow {before}: kept {before}."
     if remark is Remark.UNKNOWN_STATUS:
-        kept = f"kept {before}" if before in KNOWN_STATUSES else "shown as the broker wrote it"
+        is_kept = item.from_status in KNOWN_STATUSES
+        kept = f"kept {before}" if is_kept else "shown as the broker wrote it"
         return f"The status {now} is not known here: {kept}."
     if remark is Remark.CONFLICT:
         return f"{before} and {now} were both reported: the broker is asked which counts."
@@ -180,14 +181,15 @@ def _remark(item: Item, remark: Remark) -> str:
 def _by(entry: Seen) -> str:
     """Return how an entry reached us, as part of a sentence."""
     if entry.source == "WEBHOOK":
-        return f"the webhook {entry.type}"
+        return f"webhook {entry.type}"
     how = "poll" if entry.source == "POLL" else "refetch"
     return f"{how} by {entry.actor}" if entry.actor else how
 
 
 def _at(moment: datetime, zone: tzinfo, item: Item) -> str:
-    """Return a time of day; with its date where that is another than the item's."""
+    """Return a time of day; with its date where that is another than where the item stands."""
     local = moment.astimezone(zone)
-    if item.occurred_at and item.occurred_at.astimezone(zone).date() == local.date():
+    near = item.occurred_at or (item.told and item.told.entry.occurred_at)
+    if near and near.astimezone(zone).date() == local.date():
         return f"{local:%H:%M:%S}"
     return f"{local:%H:%M:%S} on {local.day} {local:%b %Y}"
