@@ -236,9 +236,7 @@ def test_a_database_that_cannot_take_anything_now_is_told_to_the_caller(monkeypa
 
 def statements(number):
     body = envelope(*many(number))
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         receive(body)
     return len(queries)
 
