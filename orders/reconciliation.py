@@ -21,7 +21,8 @@ from orders.models import Order, PortfolioOrder
 from orders.tracked import Source
 
 LONGEST = timedelta(seconds=90)  # of one inquiry with all its calls
-CALL = timedelta(seconds=DEADLINE)
+CALLS_FOR = LONGEST - timedelta(seconds=DEADLINE)  # then no other call is begun
+PATIENCE = timedelta(seconds=5)  # the same where a person waits: the poller asks for the rest
 
 
 def due(*, now: datetime, most: int | None = None) -> list[tuple[Kind, UUID]]:
@@ -78,7 +79,8 @@ def _inquire(inquiry: Inquiry, lease: Lease | None) -> Result:
     if inquiry.ask(*row, row=row, lease=lease):
         inquiry.apply()
         if inquiry.kind is Kind.PORTFOLIO_ORDER and not inquiry.failed():
-            _ask_doubtful_orders(inquiry, until=began + LONGEST)
+            patience = PATIENCE if inquiry.asker.is_person else CALLS_FOR
+            _ask_doubtful_orders(inquiry, until=began + patience)
             inquiry.apply()
     if lease:
         inquiry.close(lease)
@@ -93,7 +95,7 @@ def _ask_doubtful_orders(inquiry: Inquiry, *, until: datetime) -> None:
     orders = [order.pk for order in _doubtful_orders(inquiry.pk)]
     for number, pk in enumerate(orders):
         left = len(orders) - number
-        if timezone.now() > until - CALL:
+        if timezone.now() > until:
             return inquiry.skip(left, OUT_OF_TIME)
         part = inquiry.ask(Kind.ORDER, pk, row=(Kind.ORDER, pk))
         if part is None:

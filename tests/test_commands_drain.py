@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from orders import journal
+from orders import journal, projection
 from orders.management.commands import drain
 from orders.models import PortfolioOrder
 from tests.stories import event, portfolio_order
@@ -59,6 +59,7 @@ def test_forever_goes_on_until_a_signal_and_ends_cleanly(number):
         text=True,
     )
     with process:
+        assert process.stdout is not None
         assert "SIGTERM or Ctrl-C ends it" in process.stdout.readline()
         process.send_signal(number)  # what was begun is done first
         said, _ = process.communicate(timeout=20)
@@ -83,7 +84,7 @@ class Pauses(Event):
 @pytest.mark.django_db(transaction=True)
 def test_forever_outlives_the_loss_of_the_database_and_tries_less_and_less_often(monkeypatch):
     record("P")
-    apply, tries = drain.drain, []
+    apply, tries = projection.drain, []
 
     def away_at_first(**options):
         tries.append(options)

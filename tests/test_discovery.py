@@ -168,7 +168,7 @@ def test_a_long_list_is_recorded_page_by_page(upstream, monkeypatch):
     monkeypatch.setattr(discovery, "BATCH", 2)
     for _ in range(5):
         upstream.place()
-    told = []
+    told: list[discovery.Listed] = []
 
     discovery.record_created(since=timezone.now() - MINUTE, progress=told.append)
 

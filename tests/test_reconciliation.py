@@ -1,6 +1,7 @@
 """Asking upstream about what is due or wanted: over HTTP, against the stand-in."""
 
 from datetime import timedelta
+from random import Random
 from threading import Barrier, Thread
 from uuid import uuid4
 
@@ -8,12 +9,14 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
+from backoffice.investment_api.client import api
 from backoffice.sandbox import Trouble
-from orders import asks, reconciliation
+from orders import asks, discovery, rebuild, reconciliation
 from orders.asks import LEASE, POLLER
 from orders.feedback import Verdict
 from orders.lifecycle import CONFLICT, NOT_FOUND, Kind
 from orders.models import JournalEntry, Order, PortfolioOrder
+from orders.tracked import Source
 from tests.upstream import receive, running
 
 PORTFOLIO_ORDER, ORDER = Kind.PORTFOLIO_ORDER, Kind.ORDER
@@ -284,7 +287,7 @@ def test_a_request_that_the_budget_holds_back_at_the_last_moment_is_no_ask(
     upstream, portfolio_order, monkeypatch
 ):
     make_due(portfolio_order)
-    asks.api().budget.pause(timezone.now() + QUARTER)
+    api().budget.pause(timezone.now() + QUARTER)
     monkeypatch.setattr(asks, "paused_until", lambda: None)  # as if another were told just now
 
     result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
@@ -354,6 +357,19 @@ def test_a_slow_upstream_gets_no_more_calls_after_a_minute(upstream, portfolio_o
     assert row(portfolio_order).asking_until is None
 
 
+def test_a_person_does_not_wait_long_and_the_poller_asks_for_the_rest(upstream, portfolio_order):
+    upstream.wait(minutes=10)
+    upstream.during = lambda path: upstream.wait(seconds=3)
+
+    result = reconciliation.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
+
+    assert len(upstream.asked()) == 2  # at 0 and 3 s
+    assert result.verdict is Verdict.ANSWERED
+    assert result.unasked == len(orders(portfolio_order)) - 1
+    assert result.next_try is not None
+    assert result.next_try < timezone.now() + timedelta(minutes=2)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_checks_at_once_one_asks(upstream, portfolio_order):
     make_due(portfolio_order)
@@ -409,6 +425,8 @@ def test_a_worker_that_comes_back_after_its_lease_does_not_end_anothers(upstream
     old = asks.take(PORTFOLIO_ORDER, portfolio_order, POLLER)
     upstream.wait(seconds=LEASE.total_seconds() + 1)
     new = asks.take(PORTFOLIO_ORDER, portfolio_order, POLLER)
+    assert old is not None
+    assert new is not None
 
     old.end()
     asks.record(asks.put(PORTFOLIO_ORDER, portfolio_order, POLLER), row=old.row, ends=old)
@@ -540,7 +558,7 @@ def test_a_refetch_tells_each_status_that_changed(upstream, portfolio_order):
 
 def test_a_second_refetch_meanwhile_is_told_since_when_the_first_asks(upstream, portfolio_order):
     since = timezone.now()
-    asks.take(PORTFOLIO_ORDER, portfolio_order, asks.Asker("REFETCH", "mira"))
+    asks.take(PORTFOLIO_ORDER, portfolio_order, asks.Asker(Source.REFETCH, "mira"))
     upstream.wait(seconds=4)
 
     result = reconciliation.refetch(PORTFOLIO_ORDER, portfolio_order, actor="jon")
@@ -567,6 +585,7 @@ def test_a_refetch_while_upstream_wants_no_requests_says_until_when(upstream, po
     minute = timezone.now() + timedelta(seconds=60)
     assert (first.verdict, first.wait_until) == (Verdict.LIMITED, minute)
     assert second.verdict is Verdict.LIMITED
+    assert second.wait_until is not None
     assert abs(second.wait_until - minute) < timedelta(seconds=5)
     assert len(upstream.asked()) == 1
     assert [entry.outcome for entry in entries(source="REFETCH")] == ["FAILED", "FAILED"]
@@ -602,3 +621,31 @@ def test_two_people_do_not_ask_for_the_same_unknown_order_at_once(upstream):
     assert (result.verdict, result.asking_since) == (Verdict.BUSY, timezone.now())
     again = reconciliation.refetch(PORTFOLIO_ORDER, pk, actor="mira")
     assert again.verdict is Verdict.ANSWERED
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_webhooks_are_lost_in_the_end_all_is_as_upstream_has_it(upstream, seed):
+    chance = Random(seed)
+    placed = [upstream.place() for _ in range(6)]
+    for _ in range(40):
+        events = upstream.wait(minutes=10)
+        chance.shuffle(events)
+        receive([event for event in events if chance.random() < 0.4])
+        discovery.discover(now=timezone.now())
+        for kind, pk in reconciliation.due(now=timezone.now()):
+            if chance.random() < 0.2:
+                upstream.expect(Trouble("problem", chance.choice([404, 500]), path="/"))
+            reconciliation.check(kind, pk)
+    upstream.wait(hours=30)
+    for kind, pk in reconciliation.due(now=timezone.now()):
+        reconciliation.check(kind, pk)
+
+    for pk in placed:
+        truth = upstream.truth(pk)
+        assert row(pk).status == truth["status"]
+        assert {str(order.pk): order.status for order in orders(pk)} == {
+            line["id"]: line["status"] for line in truth["orders"]
+        }
+        assert row(pk).check_after is None
+    assert list(rebuild.compare()) == []
+    assert not JournalEntry.objects.filter(outcome__in=["PENDING", "QUARANTINED"]).exists()

@@ -1,12 +1,11 @@
 """The tasks: bells for work that stands in the rows."""
 
-import json
 import threading
 from datetime import timedelta
 from queue import Empty
 
 import pytest
-from celery import signals
+from celery import Task, signals
 from celery.contrib.testing.worker import start_worker
 from django.db import OperationalError
 from django.utils import timezone
@@ -20,7 +19,7 @@ from tests.stories import event, portfolio_order
 from tests.upstream import receive, running
 
 pytestmark = pytest.mark.django_db
-TASKS = [
+TASKS: list[Task] = [
     tasks.drain, tasks.sweep, tasks.discover, tasks.check_portfolio_order, tasks.check_order,
     tasks.refetch_portfolio_order,
 ]  # fmt: skip
@@ -41,7 +40,7 @@ def rung():
         queue.clear()
 
         def take():
-            found = []
+            found: list[tuple[str, ...]] = []
             while True:
                 try:
                     message = queue.get_nowait()
@@ -129,7 +128,7 @@ def test_a_sweep_rings_for_no_more_than_the_budget_lets_through(rung, upstream, 
 def test_a_sweep_asks_about_nothing_while_upstream_wants_no_requests(rung, upstream):
     pk = due_portfolio_order(upstream)
     upstream.expect(Trouble("problem", 429, retry_after="60", path="/portfolios"))
-    tasks.check_portfolio_order.apply([str(pk)])
+    tasks.check_portfolio_order.apply((str(pk),))
     due_portfolio_order(upstream)
 
     tasks.sweep.apply()
@@ -140,8 +139,8 @@ def test_a_sweep_asks_about_nothing_while_upstream_wants_no_requests(rung, upstr
 def test_a_check_task_asks_about_what_is_due_and_is_harmless_the_second_time(upstream):
     pk = due_portfolio_order(upstream)
 
-    tasks.check_portfolio_order.apply([str(pk)])
-    tasks.check_portfolio_order.apply([str(pk)])
+    tasks.check_portfolio_order.apply((str(pk),))
+    tasks.check_portfolio_order.apply((str(pk),))
 
     assert upstream.asked() == [f"GET /portfolios/orders/{pk}"]
 
@@ -151,7 +150,7 @@ def test_an_order_without_a_portfolio_order_has_a_task_of_its_own(upstream):
     receive(upstream.events())
     Order.objects.update(check_after=timezone.now())
 
-    tasks.check_order.apply([str(pk)])
+    tasks.check_order.apply((str(pk),))
 
     assert upstream.asked() == [f"GET /orders/{pk}"]
 
@@ -166,7 +165,7 @@ def test_a_discovery_that_fails_fails_no_task(upstream):
 def test_a_refetch_task_asks_in_the_name_of_who_wanted_it(upstream):
     pk = upstream.place()
 
-    tasks.refetch_portfolio_order.apply([str(pk), "mira"])
+    tasks.refetch_portfolio_order.apply((str(pk), "mira"))
 
     entry = JournalEntry.objects.get(source="REFETCH")
     assert (entry.portfolio_order_id, entry.actor) == (pk, "mira")
@@ -192,7 +191,7 @@ def test_no_task_is_tried_again_acknowledged_early_or_unbounded(task):
 
 
 def test_what_beat_rings_for_exists():
-    names = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    names = {str(entry["task"]) for entry in app.conf.beat_schedule.values()}
 
     assert {"orders.tasks.sweep", "orders.tasks.discover"} <= names
     assert {name for name in names if name.startswith("orders.")} <= {task.name for task in TASKS}
@@ -204,7 +203,7 @@ def test_a_check_that_nobody_fetched_is_void_when_the_next_sweep_asks_again(rung
         message = queue.get(timeout=2)
 
     assert message.headers["expires"] is not None
-    assert json.loads(message.body)[0] == ["1"]
+    assert message.payload[0] == ["1"]
 
 
 @pytest.mark.django_db(transaction=True)
