@@ -20,9 +20,10 @@ except ImproperlyConfigured as error:  # a worker or beat: any other process has
     raise SystemExit(str(error)) from None
 
 app = Celery("backoffice")
+sweep = 3 if settings.DEMO else 15  # seconds
 app.config_from_object(
     {
-        "broker_url": redis_url or "memory://",
+        "broker_url": redis_url or "memory://localhost/",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": (
@@ -44,7 +45,11 @@ app.config_from_object(
         "beat_scheduler": "celery.beat:Scheduler",  # in memory: every task claims its own rows
         "beat_schedule": {
             # A tick that nobody fetched is void when the next one comes.
-            "sweep": {"task": "orders.tasks.sweep", "schedule": 15, "options": {"expires": 15}},
+            "sweep": {
+                "task": "orders.tasks.sweep",
+                "schedule": sweep,
+                "options": {"expires": sweep},
+            },
             "discover": {
                 "task": "orders.tasks.discover",
                 "schedule": 60,

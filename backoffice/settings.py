@@ -40,8 +40,8 @@ WEBHOOK_MAX_BODY_BYTES = env.integer("WEBHOOK_MAX_BODY_BYTES", 10 * 2**20, least
 WEBHOOK_SIGNATURE_MAX_AGE = env.optional_seconds("WEBHOOK_SIGNATURE_MAX_AGE")
 
 # When to ask, when to worry (model.md, sections 4 and 5).
-POLL_AFTER = env.seconds("POLL_AFTER", 20 if DEMO else 15 * 60)
-POLL_LONGEST = env.seconds("POLL_LONGEST", 120 if DEMO else 6 * 3600)
+POLL_AFTER = env.seconds("POLL_AFTER", 6 if DEMO else 15 * 60)
+POLL_LONGEST = env.seconds("POLL_LONGEST", 30 if DEMO else 6 * 3600)
 STALE_NEW = env.seconds("STALE_NEW", 45 if DEMO else 3600)
 STALE_PROCESSING = env.seconds("STALE_PROCESSING", 90 if DEMO else 4 * 3600)
 STALE_FILLED = env.seconds("STALE_FILLED", 300 if DEMO else 6 * 24 * 3600)

@@ -42,7 +42,7 @@ PROBLEMS = {
 }
 
 DOUBT = timedelta(seconds=60)  # first wait where what we hold is known to be incomplete
-REST = timedelta(hours=24)  # between asks about what may rest for days
+RESTS = 4  # longest waits between asks about what may rest for days: 24 h with 6 h
 
 
 def rank(kind: Kind, status: str) -> int:
@@ -93,13 +93,13 @@ def next_check(
     ``checks`` is how often it was asked since the last news; the wait doubles with each, from
     ``first`` (a minute where what we hold is ``doubtful``: a conflict, an order that is only named
     or known from its parent's list alone, an unknown parent) up to ``longest``. What may rest for
-    days (settling, LIMIT and STOP orders) is asked once a day.
+    days (settling, LIMIT and STOP orders) is asked every fourth ``longest``: once a day.
     """
     if is_final(kind, status) and not doubtful:
         return None
     settling = kind is Kind.PORTFOLIO_ORDER and status == SETTLING
     if (settling or resting) and not doubtful:
-        return now + REST * jitter(pk)
+        return now + RESTS * longest * jitter(pk)
     wait = min(DOUBT, first) if doubtful else first
     grown: timedelta = wait * 2 ** min(checks, 20)
     return now + min(grown, longest) * jitter(pk)

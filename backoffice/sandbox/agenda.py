@@ -3,7 +3,6 @@
 import heapq
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from itertools import count
 
 Step = Callable[[datetime], None]
 
@@ -16,13 +15,14 @@ class Agenda:
 
     def __init__(self) -> None:
         self._steps: list[tuple[datetime, int, Step]] = []
-        self._count = count()
+        self._count = 0
 
     def after(self, moment: datetime, wait: timedelta, step: Step) -> None:
         """Have ``step`` called with its time, ``wait`` after ``moment``, rounded up."""
         milliseconds = wait // timedelta(milliseconds=1)
         at = _rounded_up(moment + wait, _GRAINS[milliseconds % len(_GRAINS)])
-        heapq.heappush(self._steps, (at, next(self._count), step))
+        self._count += 1
+        heapq.heappush(self._steps, (at, self._count, step))
 
     def advance(self, now: datetime) -> None:
         """Take every step up to ``now``, also those that these steps lead to, each at its own time."""

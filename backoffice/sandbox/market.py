@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from random import Random
 from threading import RLock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .agenda import Agenda
 from .fates import identifier, seeded
@@ -46,6 +46,14 @@ class Market:
         self._placed = 0
         self._cancellations = 0
         self._life = Life(self._agenda, born=self._record, emit=self._events.append)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but the lock: a market can be pickled and go on where it was."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up the life of a pickled market."""
+        vars(self).update(state, _lock=RLock())
 
     def advance(self, now: datetime) -> list[Event]:
         """Let all happen that is to happen up to ``now``; return the events since the last call."""

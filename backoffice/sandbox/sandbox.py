@@ -1,8 +1,10 @@
 """The stand-in as a whole: API, market and courier on one clock."""
 
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 from threading import Event, Lock, Thread
 
 from backoffice.http_signatures import Message, PublicKey
@@ -32,7 +34,8 @@ class Sandbox:
 
     ``clock`` moves orders and deliveries; tokens and signatures go by the machine's clock, as
     callers do. Either call ``serve`` and then ``step`` whenever the clock was moved, or ``run``,
-    which does that in threads until ``stop``.
+    which does that in threads until ``stop``. With ``memory``, a file, ``stop`` keeps the market there
+    and the next sandbox goes on with it; deliveries under way are lost, as in a real outage.
     """
 
     def __init__(
@@ -48,10 +51,12 @@ class Sandbox:
         faults: FaultPlan | None = None,
         oddities: float = 1.0,
         scopes: frozenset[str] = SCOPES,
+        memory: Path | None = None,
     ) -> None:
         speed = speed or Speed.demo()
         self.clock = clock
-        self.market = Market(seed=seed, speed=speed, oddities=oddities)
+        self._memory = memory
+        self.market = _remembered(memory) or Market(seed=seed, speed=speed, oddities=oddities)
         self.subscriptions = Subscriptions()
         self.keys = KeySet()
         self.courier = Courier(
@@ -113,6 +118,11 @@ class Sandbox:
         """Have the next calls of the API suffer ``trouble``."""
         self._upstream.troubles.expect(trouble, times=times)
 
+    def test(self, subscription_id: str) -> None:
+        """Have the courier deliver a test event, as the API's test call does."""
+        self.courier.test(self.subscriptions.get(subscription_id))
+        self._wake.set()
+
     def place_steadily(self, count: int, *, every: timedelta) -> None:
         """Place ``count`` portfolio orders, one now and the next ``every`` so long."""
         with self._lock:
@@ -141,6 +151,8 @@ class Sandbox:
             self._ticker.join()
         if self._server:
             self._server.stop()
+        if self._memory:
+            self._memory.write_bytes(pickle.dumps(self.market))
 
     def _advance(self) -> None:
         now = self.clock()
@@ -180,3 +192,12 @@ class Sandbox:
         return min(
             max((min(coming) - self.clock()).total_seconds(), _SHORTEST_PAUSE), _LONGEST_PAUSE
         )
+
+
+def _remembered(memory: Path | None) -> Market | None:
+    """Return the market kept in a file of our own; None where there is none that this release can read."""
+    try:
+        market = pickle.loads(memory.read_bytes()) if memory else None  # noqa: S301 -- our own file
+    except Exception:  # noqa: BLE001 -- whatever is wrong with it, a new market does
+        return None
+    return market if isinstance(market, Market) else None

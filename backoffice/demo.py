@@ -1,0 +1,154 @@
+"""The demo: the real web application, Celery worker and beat as threads of one process.
+
+Only upstream is a stand-in, and it is reached over HTTP with real signatures like the real one.
+"""
+
+import contextlib
+import signal
+import socket
+import threading
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+from celery.apps.worker import Worker
+from celery.beat import EmbeddedService
+from celery.exceptions import SecurityWarning
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.core.wsgi import get_wsgi_application
+from django.db import connections
+
+from backoffice.celery import app
+from backoffice.sandbox import FaultPlan, Sandbox
+
+FAULTS = FaultPlan(lose=0.06, repeat=0.06, reorder=0.05, delay=0.04).with_first_order()
+PACE = timedelta(seconds=6)  # between two placements
+WORKER_THREADS = 4
+
+
+class PortTakenError(OSError):
+    """Another process listens on the port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} is in use")
+        self.port = port
+
+
+class Demo:
+    """A running demo; a context that starts and ends everything."""
+
+    user = "demo"
+    password = "order-desk"  # noqa: S105 -- for a site on loopback that holds made-up orders
+
+    def __init__(self, *, port: int, orders: int, fresh: bool) -> None:
+        self._site = _site(port)
+        self.url = f"http://127.0.0.1:{self._site.server_port}/"
+        self._orders = orders
+        self._ended = threading.Event()
+        self._prepare_database(fresh=fresh)
+        self._sandbox = self._make_sandbox()
+        warnings.filterwarnings("ignore", category=SecurityWarning)  # whoever runs it may be root
+        self._worker = Worker(
+            app=app, pool="threads", concurrency=WORKER_THREADS, quiet=True, without_mingle=True,
+            without_gossip=True, without_heartbeat=True,
+        )  # fmt: skip
+        self._beat: Any = EmbeddedService(
+            app, thread=True, max_interval=1, scheduler_cls="celery.beat:Scheduler"
+        )  # a thread
+
+    def __enter__(self) -> Self:
+        settings.INVESTMENT_API_URL = self._sandbox.run()
+        self._site.set_app(get_wsgi_application())
+        for name, target in (
+            ("site", self._site.serve_forever),
+            ("worker", self._worker.start),
+        ):
+            threading.Thread(target=target, name=name, daemon=True).start()
+        self._beat.start()
+        self._subscribe()
+        self._sandbox.place_steadily(self._orders, every=PACE)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # From the source of events to where they go, so that nothing is cut off half way.
+        self._sandbox.stop()
+        self._site.shutdown()
+        self._site.server_close()
+        self._beat.stop()
+        self._worker.stop()
+        connections.close_all()
+
+    def _subscribe(self) -> None:
+        """Subscribe and have a test event delivered: from the first webhook on, the desk expects them."""
+        self._sandbox.test(self._sandbox.subscribe(f"{self.url}webhooks/investment-api"))
+        while self._sandbox.courier.pending() and not self._ended.wait(0.05):
+            pass
+
+    def wait(self) -> None:
+        """Return when the process is told to end."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self._ended.set())
+        self._ended.wait()
+
+    def _prepare_database(self, *, fresh: bool) -> None:
+        if fresh:
+            for suffix in ("", "-wal", "-shm", "-sandbox"):
+                with contextlib.suppress(FileNotFoundError):
+                    Path(f"{settings.SQLITE}{suffix}").unlink()
+        call_command("migrate", verbosity=0)
+        staff, _ = get_user_model().objects.get_or_create(
+            username=self.user, defaults={"is_staff": True, "is_superuser": True}
+        )
+        staff.set_password(self.password)
+        staff.save()
+
+    def _make_sandbox(self) -> Sandbox:
+        """Make the stand-in and give our client its credentials; keys live in memory only."""
+        key = ec.generate_private_key(ec.SECP521R1())
+        settings.INVESTMENT_API_CLIENT_ID = str(uuid4())
+        settings.INVESTMENT_API_CLIENT_SECRET = str(uuid4())
+        settings.INVESTMENT_API_KEY_ID = str(uuid4())
+        settings.INVESTMENT_API_PRIVATE_KEY = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode()
+        return Sandbox(
+            client_id=settings.INVESTMENT_API_CLIENT_ID,
+            client_secret=settings.INVESTMENT_API_CLIENT_SECRET,
+            client_key_id=settings.INVESTMENT_API_KEY_ID,
+            client_public_key=key.public_key(),
+            faults=FAULTS,
+            memory=Path(f"{settings.SQLITE}-sandbox"),
+        )
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Serves without a log line for each request: the address and the log-in stay on the screen."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- its name in the library
+        pass
+
+
+def _site(port: int) -> ThreadedWSGIServer:
+    """Take the port first: nothing is touched when another has it."""
+    with socket.socket() as probe:
+        if port and probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise PortTakenError(port)
+    try:
+        return ThreadedWSGIServer(("127.0.0.1", port), _QuietHandler)
+    except OSError:
+        raise PortTakenError(port) from None

@@ -1,0 +1,35 @@
+"""The whole desk in one process: site, worker, beat, and the sandbox in the broker's place."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from backoffice.demo import Demo, PortTakenError
+
+
+class Command(BaseCommand):
+    help = "Run the order desk with a stand-in broker, sample orders and a log-in. Ctrl-C ends it."
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="port of the site, on loopback")
+        parser.add_argument("--orders", type=int, default=40, help="portfolio orders to place")
+        parser.add_argument("--fresh", action="store_true", help="forget the orders of earlier runs")
+
+    def handle(self, *, port: int, orders: int, fresh: bool, **_: Any) -> None:
+        try:
+            demo = Demo(port=port, orders=orders, fresh=fresh)
+        except PortTakenError as error:
+            raise CommandError(
+                f"Port {error.port} is in use. Stop what uses it, or say --port {error.port + 1}."
+            ) from None
+        with demo:
+            self.stdout.write(
+                f"Order Desk is running at {demo.url}\n"
+                f"Log in as {demo.user} with the password {demo.password}\n"
+                "Orders are moving now: some webhooks come late, twice or never. Ctrl-C ends it."
+            )
+            self.stdout.flush()
+            demo.wait()
+        self.stdout.write("Stopped. The orders are kept; --fresh forgets them.")
