@@ -5,7 +5,7 @@ Source of names, columns and formats: ux.md, section 7.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -33,7 +33,7 @@ class Export:
     """
 
     what: str  # "order history", "orders"
-    rows: Iterator[Row]
+    rows: Generator[Row]
     now: datetime = field(default_factory=timezone.now)
     count: int = 0
 
@@ -47,6 +47,10 @@ class Export:
     def chunks(self, *, bom: bool, delimiter: str = "comma") -> Iterator[bytes]:
         """Yield the file; raise what goes wrong, so that the caller can break the connection."""
         return encode(self._counted(), bom=bom, delimiter=delimiter)
+
+    def close(self) -> None:
+        """End the snapshot of a file that is not read to its end: nothing can be written inside it."""
+        self.rows.close()
 
     def record(self, *, actor: str, how: str) -> None:
         """Note in the journal who took how many rows; ``how`` says which and where to."""
@@ -69,7 +73,7 @@ def orders(selection: Selection) -> Export:
     return Export("orders", _orders(selection))
 
 
-def _history(selection: Selection, *, transitions_only: bool) -> Iterator[Row]:
+def _history(selection: Selection, *, transitions_only: bool) -> Generator[Row]:
     yield history_rows.COLUMNS
     with snapshot():
         rules = history.rules()
@@ -112,7 +116,7 @@ def _cells(
     )
 
 
-def _orders(selection: Selection) -> Iterator[Row]:
+def _orders(selection: Selection) -> Generator[Row]:
     yield order_rows.COLUMNS
     with snapshot():
         now = timezone.now()

@@ -67,9 +67,11 @@ def _noted(file: Export, chunks: Iterator[bytes], *, actor: str, how: str) -> It
     try:
         yield from chunks
     except BaseException as error:  # GeneratorExit, too: the reader went away
+        file.close()
         why = "the reader went away" if isinstance(error, GeneratorExit) else type(error).__name__
+        rows = "1 row" if file.count == 1 else f"{file.count:,} rows"
         journal.record_step(
-            f"Export of {file.what}, {how}: broken off after {file.count:,} rows ({why})",
+            f"Export of {file.what}, {how}: broken off after {rows} ({why})",
             actor=actor,
             now=timezone.now(),
             type_="EXPORT",
