@@ -62,6 +62,8 @@ class ExportCommand(BaseCommand):
             raise CommandError(f"The reader went away after {export.count:,} rows.") from None
         except OSError as error:
             raise CommandError(f"The file could not be written: {error}") from error
+        finally:
+            export.close()
         export.record(actor=_user(), how=f"{_which(**options)} to {output or 'standard output'}")
         if output:
             self.stdout.write(f"{export.count:,} rows in {output}.")
