@@ -303,7 +303,7 @@ def test_a_file_names_its_kind_its_version_and_its_moment():
     ]
 
     assert names == ["order-history_v1_20260302T1000Z.csv", "orders_v1_20260302T1000Z.csv"]
-    rows = (row for row in [export.order_rows.COLUMNS])
+    rows = (row for row in [("order_id",)])
     assert export.Export("orders", rows, now=moment).filename == "orders_v1_20261122T0645Z.csv"
 
 
