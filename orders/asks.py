@@ -200,6 +200,7 @@ def _entry(reply: Reply) -> JournalEntry:
         source=source,
         actor=actor,
         now=reply.at,
+        request_id=reply.answer.request_id,
     )
 
 

@@ -39,7 +39,8 @@ class Batch:
 
     def refuse(self, entry: JournalEntry, reason: str) -> None:
         """Take an entry that cannot be read: it will be quarantined with the reason."""
-        entry.outcome, entry.message = Outcome.QUARANTINED, reason
+        entry.outcome = Outcome.QUARANTINED
+        entry.message = ", ".join(part for part in (reason, entry.message) if part)
         self.refused.append(entry)
 
     def lock(self) -> None:

@@ -67,11 +67,19 @@ def _known(event_ids: Iterable[UUID | None]) -> dict[UUID | None, tuple[int | No
 
 
 def record_answer(
-    kind: Kind, answer: object, *, about: UUID, source: Source, actor: str, now: datetime
+    kind: Kind,
+    answer: object,
+    *,
+    about: UUID,
+    source: Source,
+    actor: str,
+    now: datetime,
+    request_id: str = "",
 ) -> JournalEntry:
     """Record an answer of the API; it waits to be applied like any event. ``about`` is the id asked for.
 
-    An answer that cannot be read is kept, quarantined with its reason.
+    An answer that cannot be read is kept, quarantined with its reason. ``request_id`` is upstream's,
+    the first thing that its support asks for.
     """
     entry = _blank(kind, about, source=source, actor=actor, now=now)
     entry.type = kind
@@ -87,7 +95,9 @@ def record_answer(
     except UnreadableError as error:
         reason = str(error)
     if reason:
-        entry.outcome, entry.message = Outcome.QUARANTINED, reason
+        entry.outcome = Outcome.QUARANTINED
+    request = f"request {clean(request_id, 64)}" if request_id else ""
+    entry.message = ", ".join(part for part in (reason, request) if part)
     entry.save(force_insert=True)
     return entry
 

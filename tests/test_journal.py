@@ -155,8 +155,10 @@ def test_an_answer_waits_to_be_applied_like_an_event():
         source=Source.REFETCH,
         actor="mira",
         now=NOW,
+        request_id="0f3c",
     )
 
+    assert entry.message == "request 0f3c"
     assert (entry.outcome, entry.status, entry.actor) == (Outcome.PENDING, "FILLED", "mira")
     assert entry.occurred_at == START + timedelta(seconds=22)
 

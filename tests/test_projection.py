@@ -351,7 +351,7 @@ def test_a_rebalancing_event_is_heard_and_changes_nothing():
     receive(rebalancing, now=NOW + timedelta(minutes=1))
 
     assert PortfolioOrder.objects.get().heard_at == NOW + timedelta(minutes=1)
-    assert JournalEntry.objects.order_by("pk").last().outcome == Outcome.NO_CHANGE
+    assert JournalEntry.objects.latest("pk").outcome == Outcome.NO_CHANGE
 
 
 def test_ids_are_unique_per_kind_only():
