@@ -3,6 +3,8 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orders.lifecycle import Kind
 from orders.timeline import Filter, ItemKind, Remark, Timeline
@@ -275,4 +277,43 @@ def test_every_anchor_of_a_page_is_its_own():
         of=[subject(A, "FILLED", announced=""), subject(B, "FILLED", announced="")],
     )
 
+    assert len({item.anchor for item in found}) == len(found)
+
+
+STATUSES = st.sampled_from(["NEW", "PROCESSING", "FILLED", "CANCELLED", "PAUSED"])
+MOMENTS = st.integers(min_value=0, max_value=5)
+
+
+@st.composite
+def stories(draw):
+    """Return entries of any kind about one order, some of them repeated."""
+    made = []
+    for _ in range(draw(st.integers(min_value=1, max_value=7))):
+        make = draw(st.sampled_from([webhook, poll, refetch]))
+        happened = draw(MOMENTS)
+        one = make(draw(STATUSES), happened, happened + draw(MOMENTS))
+        made.append(one._replace(event_id=draw(st.uuids()) if make is webhook else None))
+    made += [again(one, 20) for one in made if one.event_id and draw(st.booleans())]
+    return made
+
+
+@settings(max_examples=60, deadline=None)
+@given(entries=stories(), data=st.data())
+def test_the_same_journal_gives_the_same_history_whatever_the_order_it_is_read_in(entries, data):
+    of = [subject(status="FILLED", announced="")]
+
+    shuffled = items(*data.draw(st.permutations(entries)), of=of)
+
+    assert shuffled == items(*entries, of=of)
+
+
+@settings(max_examples=60, deadline=None)
+@given(entries=stories())
+def test_no_entry_is_lost_and_none_is_shown_twice(entries):
+    found = items(*entries)
+
+    shown = [item.entry.id for item in found if item.entry and item.anchor.startswith("entry-")]
+    steps_by_asks = [item for item in found if not item.anchor.startswith("entry-")]
+    assert sorted(shown) == sorted(one.id for one in entries if not one.repeat_of)
+    assert all(item.entry and item.entry.source != "WEBHOOK" for item in steps_by_asks)
     assert len({item.anchor for item in found}) == len(found)
