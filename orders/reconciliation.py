@@ -40,9 +40,10 @@ def due(*, now: datetime, most: int | None = None) -> list[tuple[Kind, UUID]]:
 
 
 def check(kind: Kind, pk: UUID) -> Result:
-    """Ask about one object if it is due. May be called twice, or never."""
-    if asks.paused_until():
-        return Result(Verdict.SKIPPED)
+    """Ask about one object if it is due. May be called twice, or never.
+
+    Where the budget holds the request back it stays due, as if nobody had called.
+    """
     return _check_order(pk) if kind is Kind.ORDER else _check(kind, pk, POLLER)
 
 

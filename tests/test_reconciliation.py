@@ -9,7 +9,6 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
-from backoffice.investment_api.client import api
 from backoffice.sandbox import Trouble
 from orders import asks, discovery, rebuild, reconciliation
 from orders.asks import LEASE, POLLER
@@ -281,22 +280,6 @@ def test_while_upstream_wants_no_requests_nothing_is_asked_and_what_is_due_stays
     assert (waiting.check_after, waiting.checks) == (timezone.now(), 0)
     assert waiting.asking_until is None
     assert entries(portfolio_order_id=other, source="POLL") == []
-
-
-def test_a_request_that_the_budget_holds_back_at_the_last_moment_is_no_ask(
-    upstream, portfolio_order, monkeypatch
-):
-    make_due(portfolio_order)
-    api().budget.pause(timezone.now() + QUARTER)
-    monkeypatch.setattr(asks, "paused_until", lambda: None)  # as if another were told just now
-
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
-
-    waiting = row(portfolio_order)
-    assert result.verdict is Verdict.SKIPPED
-    assert (waiting.check_after, waiting.checks) == (timezone.now(), 0)
-    assert waiting.asking_until is None
-    assert entries(source="POLL") == []
 
 
 def test_an_order_that_upstream_fails_to_tell_is_asked_for_again_with_its_portfolio_order(
