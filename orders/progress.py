@@ -63,8 +63,8 @@ class Progress:
         )
         bar, before = [], 0
         for status, n in parts:
-            width = max(100 * n / total - gap, 0.3)
-            bar.append(Segment(status, round(100 * before / total, 2), round(width, 2)))
+            width = max((100 + gap) * n / total - gap, 0.3)
+            bar.append(Segment(status, round((100 + gap) * before / total, 2), round(width, 2)))
             before += n
         return bar
 

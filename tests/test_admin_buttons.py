@@ -58,9 +58,12 @@ def known():
 def rung(monkeypatch):
     """What was rung for, instead of a worker."""
     calls = []
-    monkeypatch.setattr(
-        doorbell, "ring", lambda task, *args: calls.append((task.name, *args)) or True
-    )
+
+    def ring(task, *args):
+        calls.append((task.name, *args))
+        return True
+
+    monkeypatch.setattr(doorbell, "ring", ring)
     return calls
 
 
@@ -146,7 +149,7 @@ def test_a_refetch_while_another_asks_says_so_and_asks_nothing(upstream, operato
 def test_one_order_is_refetched_by_itself(upstream, operator):
     pk = upstream.place()
     receive_now([*upstream.events(), *upstream.wait(seconds=20)])
-    child = Order.objects.filter(portfolio_order=pk).first().pk
+    child = Order.objects.filter(portfolio_order=pk).values_list("pk", flat=True)[0]
     upstream.asked()
 
     response = operator.post(f"{ORDERS}{child}/refetch/", follow=True)

@@ -79,6 +79,18 @@ def test_the_head_tells_what_it_is_and_how_far(client):
     assert "Open for 5 min Last heard from broker 4 min ago by webhook Next check in" in text
 
 
+def test_the_orders_are_listed_with_the_average_price_of_their_trades(client):
+    trades = [
+        execution("X", share_quantity="1", price="100.00"),
+        execution("Y", share_quantity="3", price="104.00"),
+        execution("Z", "CANCELLED", share_quantity="9", price="1.00"),
+    ]
+    receive(event("PORTFOLIO_ORDER.NEW", portfolio_order()))
+    receive(event("ORDER.FILLED", order("A", "FILLED", 20) | {"executions": trades}))
+
+    assert "IE00B3XXRP09 Buy 250.00 EUR 2.5000 103.000000" in words(client.get(page(P)))
+
+
 def test_an_order_that_is_over_says_how_long_it_took_and_that_nothing_is_asked(client):
     receive(*life())
 

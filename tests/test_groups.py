@@ -47,6 +47,7 @@ def test_every_permission_of_a_group_is_one_that_django_knows():
 
     for permission in granted.select_related("content_type").distinct():
         model = permission.content_type.model_class()
+        assert model is not None
         assert permission.codename in {
             f"view_{model._meta.model_name}",
             *(codename for codename, _ in model._meta.permissions),

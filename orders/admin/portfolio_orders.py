@@ -1,7 +1,8 @@
 """The list of portfolio orders and the page of one."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -24,9 +25,10 @@ from orders.admin.filters import (
 )
 from orders.admin.history import show
 from orders.admin.pages import EXPORT, REFETCH, OrderPageAdmin
+from orders.amounts import average_price
 from orders.history import history_of
 from orders.lifecycle import Kind
-from orders.models import Order, PortfolioOrder
+from orders.models import Execution, Order, PortfolioOrder
 from orders.notices import notices
 from orders.progress import Progress
 from orders.templatetags.desk import humanised
@@ -81,7 +83,9 @@ class PortfolioOrderAdmin(OrderPageAdmin):
 
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return its progress, notices, history and orders."""
-        orders = list(Order.objects.filter(portfolio_order_id=row.pk).order_by("created_at", "pk"))
+        orders = priced(
+            Order.objects.filter(portfolio_order_id=row.pk).order_by("created_at", "pk")
+        )
         history = history_of(row, orders)
         frame = self.frame(row)
         return {
@@ -98,3 +102,16 @@ class PortfolioOrderAdmin(OrderPageAdmin):
                 now=timezone.now(),
             ),
         }
+
+
+def priced(rows: QuerySet[Order]) -> list[Any]:
+    """Return orders, each with ``price``: the average of its executions that count, "" without any."""
+    orders: list[Any] = list(rows)
+    trades: dict[UUID, list[Execution]] = defaultdict(list)
+    traded = Execution.objects.filter(order__in=[order.pk for order in orders])
+    for execution in traded.exclude(status="CANCELLED"):
+        trades[execution.order_id].append(execution)
+    for order in orders:
+        shares = [execution.share_quantity for execution in trades[order.pk]]
+        order.price = average_price(shares, [execution.price for execution in trades[order.pk]])
+    return orders

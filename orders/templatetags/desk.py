@@ -2,11 +2,9 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
 from uuid import UUID
 
 from django import template
-from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -211,45 +209,12 @@ def bar(progress: Progress, size: str) -> SafeString:
 
 
 @register.simple_tag
-def neighbours(changelist: Any) -> SafeString:
-    """Return links to the previous and the next page of a list too long to count."""
-    number = changelist.page_num
-    shown = changelist.paginator.shown
-    links = [
-        ("← Previous", number - 1) if shown.has_previous() else None,
-        ("Next →", number + 1) if shown.has_next() else None,
-    ]
-    return format_html_join(
-        " ",
-        '<a href="{}">{}</a>',
-        ((changelist.get_query_string({"p": to}), words) for words, to in filter(None, links)),
-    )
-
-
-@register.simple_tag
 def zone() -> str:
     """Return the display zone, once for each card: "Times in Europe/Berlin (UTC+1)"."""
     now = timezone.localtime()
     offset = now.strftime("%z")
     minutes = "" if offset[3:] == "00" else f":{offset[3:]}"
     return f"Times in {timezone.get_current_timezone_name()} (UTC{offset[0]}{int(offset[1:3])}{minutes})"
-
-
-@register.simple_tag
-def environment() -> str:
-    """Return the name of an environment that is not production, for the badge in the header."""
-    return "Demo" if settings.DEMO else "Development" if settings.DEBUG else ""
-
-
-@register.simple_tag(takes_context=True)
-def with_query(context: dict[str, Any], **changes: str) -> str:
-    """Return the query of this page with ``changes``; a change to "" takes a name out."""
-    query = context["request"].GET.copy()
-    for name, value in changes.items():
-        query.pop(name, None)
-        if value:
-            query[name] = value
-    return f"?{query.urlencode()}" if query else "?"
 
 
 def _time(moment: datetime, text: str) -> SafeString:
