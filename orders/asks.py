@@ -1,80 +1,26 @@
-"""One ask: take the right to ask about a row, call upstream with no transaction open, write down what came of it.
+"""One ask: call upstream with no transaction open, then write down in one what came of it.
 
-A process that dies at any point leaves a lease that runs out, and nothing else. Source: the model, section 5.
+Source: the model, section 5.
 """
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
 
 from backoffice.investment_api.answers import Answer
-from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.client import api
 from backoffice.investment_api.errors import InvestmentAPIError, NotFoundError, UnavailableError
 from orders import clocks, journal
 from orders.attributes import clean
+from orders.leases import MODELS, Asker, Lease, Row
 from orders.lifecycle import NOT_FOUND, Kind, next_check
 from orders.models import JournalEntry, Order, PortfolioOrder
-from orders.tracked import Source
 
-logger = logging.getLogger(__name__)
-
-LEASE = timedelta(minutes=2)
 MOST_CHECKS = 30_000  # what the column holds; the wait has long stopped growing
-
-MODELS: Mapping[Kind, type[PortfolioOrder] | type[Order]] = {
-    Kind.PORTFOLIO_ORDER: PortfolioOrder,
-    Kind.ORDER: Order,
-}
-Row = tuple[Kind, UUID]
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks: the poller, or a person by name, who is served first."""
-
-    source: Source
-    actor: str = ""
-
-    @property
-    def is_person(self) -> bool:
-        """Return whether somebody waits for the answer."""
-        return self.source == Source.REFETCH
-
-    @property
-    def urgency(self) -> Urgency:
-        """Return who goes first."""
-        return Urgency.PERSON if self.is_person else Urgency.BACKGROUND
-
-
-POLLER = Asker(Source.POLL)
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to ask about one row until it is ended or runs out."""
-
-    kind: Kind
-    pk: UUID
-    until: datetime
-
-    @property
-    def row(self) -> Row:
-        """Return which row it is about."""
-        return self.kind, self.pk
-
-    def end(self) -> None:
-        """Give the right back; nothing happens if it ran out and another has it."""
-        rows = MODELS[self.kind].objects.filter(pk=self.pk, asking_until=self.until)
-        rows.update(asking_until=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,39 +53,6 @@ class Reply:
 def paused_until() -> datetime | None:
     """Return until when upstream wants no requests at all; None if it takes them."""
     return api().budget.paused_until()
-
-
-def take(kind: Kind, pk: UUID, asker: Asker) -> Lease | None:
-    """Take the right to ask about a row; None if another has it, or if it is not due for the poller."""
-    now = timezone.now()
-    if MODELS[kind].objects.claim(pk, now=now, lease=LEASE, only_due=not asker.is_person):
-        return Lease(kind, pk, now + LEASE)
-    return None
-
-
-def asking_since(kind: Kind, pk: UUID) -> datetime | None:
-    """Return since when somebody has been asking about a row; None if nobody is."""
-    until = MODELS[kind].objects.filter(pk=pk).values_list("asking_until", flat=True).first()
-    return until - LEASE if until and until >= timezone.now() else None
-
-
-@contextmanager
-def guard(kind: Kind, pk: UUID) -> Iterator[datetime | None]:
-    """Keep two people from asking about an object that has no row to claim; yield since when another asks.
-
-    Where the cache is away both ask, which costs a call and nothing else.
-    """
-    key, now = f"asking/{kind}/{pk}", timezone.now()
-    since: datetime | None = None
-    try:
-        since = None if cache.add(key, now, LEASE.total_seconds()) else cache.get(key)
-    except Exception as error:  # noqa: BLE001 -- each cache has errors of its own
-        logger.warning("No guard for %s: %s", key, error)
-    try:
-        yield since
-    finally:
-        if since is None:
-            _forget(key)
 
 
 def put(kind: Kind, about: UUID, asker: Asker) -> Reply:
@@ -178,13 +91,6 @@ def fail_late(lease: Lease, reason: str, *, wait: timedelta | None = None) -> No
             held.check_error = clean(reason, 200)
             _schedule(held, now=timezone.now(), has_failed=True, wait=wait)
             _save(held, lease)
-
-
-def _forget(key: str) -> None:
-    try:
-        cache.delete(key)
-    except Exception as error:  # noqa: BLE001 -- it runs out by itself
-        logger.warning("The guard %s stays until it runs out: %s", key, error)
 
 
 def _entry(reply: Reply) -> JournalEntry:

@@ -8,8 +8,9 @@ from uuid import UUID
 from django.utils import timezone
 
 from orders import asks, projection
-from orders.asks import Asker, Lease, Reply
+from orders.asks import Reply
 from orders.feedback import Change, Result, Verdict
+from orders.leases import MODELS, Asker, Lease, Row
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
 
@@ -60,13 +61,11 @@ class Inquiry:
         self._began = time.perf_counter()
         self._before = _statuses(kind, pk)
 
-    def ask(
-        self, kind: Kind, about: UUID, *, row: asks.Row, lease: Lease | None = None
-    ) -> Part | None:
+    def ask(self, kind: Kind, about: UUID, *, row: Row, lease: Lease | None = None) -> Part | None:
         """Ask about one object and note the reply."""
         return self.note(asks.put(kind, about, self.asker), row=row, lease=lease)
 
-    def note(self, reply: Reply, *, row: asks.Row, lease: Lease | None = None) -> Part | None:
+    def note(self, reply: Reply, *, row: Row, lease: Lease | None = None) -> Part | None:
         """Record a reply, with what it means for the ``row`` it was asked for; an error ends the ``lease``.
 
         None if the budget kept the poller's request back: that is no ask, and changes nothing. A
@@ -138,7 +137,7 @@ def _verdict(part: Part) -> Verdict:
 
 
 def _next_try(kind: Kind, pk: UUID) -> datetime | None:
-    rows = asks.MODELS[kind].objects.filter(pk=pk)
+    rows = MODELS[kind].objects.filter(pk=pk)
     return rows.values_list("check_after", flat=True).first()
 
 

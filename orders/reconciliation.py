@@ -11,11 +11,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from backoffice.investment_api.client import DEADLINE
-from orders import asks
-from orders.asks import POLLER, Asker, Lease
+from orders import asks, leases
 from orders.feedback import Result, Verdict
 from orders.fold import is_proven
 from orders.inquiry import OUT_OF_TIME, RATE_LIMITED, Inquiry
+from orders.leases import MODELS, POLLER, Asker, Lease
 from orders.lifecycle import CONFLICT, Kind
 from orders.models import Order, PortfolioOrder
 from orders.tracked import Source
@@ -34,7 +34,7 @@ def due(*, now: datetime, most: int | None = None) -> list[tuple[Kind, UUID]]:
         return []
     return [
         (kind, pk)
-        for kind, model in asks.MODELS.items()
+        for kind, model in MODELS.items()
         for pk in model.objects.due(now=now).values_list("pk", flat=True)[:most]
     ]
 
@@ -53,21 +53,21 @@ def refetch(kind: Kind, pk: UUID, *, actor: str) -> Result:
     An order is asked for itself, whatever portfolio order it belongs to.
     """
     asker = Asker(Source.REFETCH, actor)
-    if not asks.MODELS[kind].objects.filter(pk=pk).exists():
+    if not MODELS[kind].objects.filter(pk=pk).exists():
         return _refetch_unknown(kind, pk, asker)
     return _check(kind, pk, asker)
 
 
 def _check(kind: Kind, pk: UUID, asker: Asker) -> Result:
-    lease = asks.take(kind, pk, asker)
+    lease = leases.take(kind, pk, asker)
     if lease is None:
-        since = asks.asking_since(kind, pk)
+        since = leases.asking_since(kind, pk)
         return Result(Verdict.BUSY if since else Verdict.SKIPPED, asking_since=since)
     return _inquire(Inquiry(kind, pk, asker), lease)
 
 
 def _refetch_unknown(kind: Kind, pk: UUID, asker: Asker) -> Result:
-    with asks.guard(kind, pk) as since:
+    with leases.guard(kind, pk) as since:
         if since:
             return Result(Verdict.BUSY, asking_since=since)
         return _inquire(Inquiry(kind, pk, asker), None)
@@ -128,7 +128,7 @@ def _check_order(pk: UUID) -> Result:
     if PortfolioOrder.objects.filter(pk=named).exists():
         Order.objects.filter(pk=pk).update(check_after=None)
         return _check(Kind.PORTFOLIO_ORDER, named, POLLER)
-    lease = asks.take(Kind.ORDER, pk, POLLER)
+    lease = leases.take(Kind.ORDER, pk, POLLER)
     if lease is None:
         return Result(Verdict.SKIPPED)
     inquiry = Inquiry(Kind.ORDER, pk, POLLER)

@@ -10,9 +10,9 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from backoffice.sandbox import Trouble
-from orders import asks, discovery, rebuild, reconciliation
-from orders.asks import LEASE, POLLER
+from orders import asks, discovery, leases, rebuild, reconciliation
 from orders.feedback import Verdict
+from orders.leases import LEASE, POLLER
 from orders.lifecycle import CONFLICT, NOT_FOUND, Kind
 from orders.models import JournalEntry, Order, PortfolioOrder
 from orders.tracked import Source
@@ -393,7 +393,7 @@ def test_no_transaction_is_open_while_upstream_is_asked(upstream, portfolio_orde
 
 def test_the_lease_of_a_worker_that_died_runs_out(upstream, portfolio_order):
     make_due(portfolio_order)
-    assert asks.take(PORTFOLIO_ORDER, portfolio_order, POLLER)  # and then it dies
+    assert leases.take(PORTFOLIO_ORDER, portfolio_order, POLLER)  # and then it dies
 
     assert reconciliation.check(PORTFOLIO_ORDER, portfolio_order).verdict is Verdict.BUSY
     assert reconciliation.due(now=timezone.now()) == []
@@ -405,9 +405,9 @@ def test_the_lease_of_a_worker_that_died_runs_out(upstream, portfolio_order):
 
 def test_a_worker_that_comes_back_after_its_lease_does_not_end_anothers(upstream, portfolio_order):
     make_due(portfolio_order)
-    old = asks.take(PORTFOLIO_ORDER, portfolio_order, POLLER)
+    old = leases.take(PORTFOLIO_ORDER, portfolio_order, POLLER)
     upstream.wait(seconds=LEASE.total_seconds() + 1)
-    new = asks.take(PORTFOLIO_ORDER, portfolio_order, POLLER)
+    new = leases.take(PORTFOLIO_ORDER, portfolio_order, POLLER)
     assert old is not None
     assert new is not None
 
@@ -541,7 +541,7 @@ def test_a_refetch_tells_each_status_that_changed(upstream, portfolio_order):
 
 def test_a_second_refetch_meanwhile_is_told_since_when_the_first_asks(upstream, portfolio_order):
     since = timezone.now()
-    asks.take(PORTFOLIO_ORDER, portfolio_order, asks.Asker(Source.REFETCH, "mira"))
+    leases.take(PORTFOLIO_ORDER, portfolio_order, leases.Asker(Source.REFETCH, "mira"))
     upstream.wait(seconds=4)
 
     result = reconciliation.refetch(PORTFOLIO_ORDER, portfolio_order, actor="jon")
@@ -597,7 +597,7 @@ def test_a_refetch_of_what_upstream_does_not_know_either_makes_no_order(upstream
 
 def test_two_people_do_not_ask_for_the_same_unknown_order_at_once(upstream):
     pk = upstream.place()
-    with asks.guard(PORTFOLIO_ORDER, pk) as since:
+    with leases.guard(PORTFOLIO_ORDER, pk) as since:
         assert since is None
         result = reconciliation.refetch(PORTFOLIO_ORDER, pk, actor="mira")
 

@@ -1,0 +1,109 @@
+"""The right to ask upstream about a row, for one at a time.
+
+A process that dies while it asks leaves a lease that runs out, and nothing else. Source: the model, section 5.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.core.cache import cache
+from django.utils import timezone
+
+from backoffice.investment_api.budget import Urgency
+from orders.lifecycle import Kind
+from orders.models import Order, PortfolioOrder
+from orders.tracked import Source
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=2)
+
+MODELS: Mapping[Kind, type[PortfolioOrder] | type[Order]] = {
+    Kind.PORTFOLIO_ORDER: PortfolioOrder,
+    Kind.ORDER: Order,
+}
+Row = tuple[Kind, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: the poller, or a person by name, who is served first."""
+
+    source: Source
+    actor: str = ""
+
+    @property
+    def is_person(self) -> bool:
+        """Return whether somebody waits for the answer."""
+        return self.source == Source.REFETCH
+
+    @property
+    def urgency(self) -> Urgency:
+        """Return who goes first."""
+        return Urgency.PERSON if self.is_person else Urgency.BACKGROUND
+
+
+POLLER = Asker(Source.POLL)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to ask about one row until it is ended or runs out."""
+
+    kind: Kind
+    pk: UUID
+    until: datetime
+
+    @property
+    def row(self) -> Row:
+        """Return which row it is about."""
+        return self.kind, self.pk
+
+    def end(self) -> None:
+        """Give the right back; nothing happens if it ran out and another has it."""
+        rows = MODELS[self.kind].objects.filter(pk=self.pk, asking_until=self.until)
+        rows.update(asking_until=None)
+
+
+def take(kind: Kind, pk: UUID, asker: Asker) -> Lease | None:
+    """Take the right to ask about a row; None if another has it, or if it is not due for the poller."""
+    now = timezone.now()
+    if MODELS[kind].objects.claim(pk, now=now, lease=LEASE, only_due=not asker.is_person):
+        return Lease(kind, pk, now + LEASE)
+    return None
+
+
+def asking_since(kind: Kind, pk: UUID) -> datetime | None:
+    """Return since when somebody has been asking about a row; None if nobody is."""
+    until = MODELS[kind].objects.filter(pk=pk).values_list("asking_until", flat=True).first()
+    return until - LEASE if until and until >= timezone.now() else None
+
+
+@contextmanager
+def guard(kind: Kind, pk: UUID) -> Iterator[datetime | None]:
+    """Keep two people from asking about an object that has no row to claim; yield since when another asks.
+
+    Where the cache is away both ask, which costs a call and nothing else.
+    """
+    key, now = f"asking/{kind}/{pk}", timezone.now()
+    since: datetime | None = None
+    try:
+        since = None if cache.add(key, now, LEASE.total_seconds()) else cache.get(key)
+    except Exception as error:  # noqa: BLE001 -- each cache has errors of its own
+        logger.warning("No guard for %s: %s", key, error)
+    try:
+        yield since
+    finally:
+        if since is None:
+            _forget(key)
+
+
+def _forget(key: str) -> None:
+    try:
+        cache.delete(key)
+    except Exception as error:  # noqa: BLE001 -- it runs out by itself
+        logger.warning("The guard %s stays until it runs out: %s", key, error)
