@@ -466,6 +466,20 @@ def test_stopping_does_not_wait_for_a_receiver_that_hangs():
     thread.join()
 
 
+def test_the_control_side_tells_which_events_each_attempt_carried(sandbox, receiver):
+    receiver.statuses.append(503)
+    place(sandbox)
+    pass_time(sandbox, 3 * SECOND)
+
+    answer = sandbox.answer(Message("GET", "/_sandbox/attempts", "", {}, b""))
+    (told,) = json.loads(answer.body).values()
+    first = [event["id"] for event in receiver.batches[0]]
+    assert [(attempt["outcome"], attempt["events"]) for attempt in told[:2]] == [
+        ("503", first),
+        ("200", first),
+    ]
+
+
 def test_it_runs_as_a_process_that_says_where_it_is_and_ends_on_a_signal(tmp_path):
     command = [sys.executable, "-m", "backoffice.sandbox", "--keys-dir", str(tmp_path / "keys")]
     with subprocess.Popen(

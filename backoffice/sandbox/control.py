@@ -4,6 +4,7 @@ Unsigned, since the server listens on loopback only. POST takes JSON with its co
 keeps web pages in a browser on this machine from using it.
 """
 
+import json
 from datetime import timedelta
 
 from backoffice.http_signatures import Message
@@ -57,7 +58,7 @@ class Control:
         }
 
     def _attempts(self) -> Json:
-        """Return the last delivery attempts of each subscription."""
+        """Return the last delivery attempts of each subscription, with the ids of their events."""
         lanes = self._upstream.courier.lanes()
         return {
             lane.subscription.id: [_attempt(attempt) for attempt in list(lane.attempts)]
@@ -94,4 +95,5 @@ class Control:
 
 
 def _attempt(attempt: Attempt) -> Json:
-    return {"at": timestamp(attempt.at), "outcome": attempt.outcome, "size": len(attempt.body)}
+    ids = [event["id"] for event in json.loads(attempt.body)["payload"]]
+    return {"at": timestamp(attempt.at), "outcome": attempt.outcome, "events": ids}
