@@ -47,7 +47,8 @@ class StatusFilter(ChoiceFilter):
         """Return the rows in the status chosen."""
         chosen = self.chosen()
         if chosen == "OTHER":
-            return queryset.exclude(status__in=KNOWN_STATUSES)
+            flagged = queryset.filter(problems__gt=0)  # each of them is: few rows, and an index
+            return flagged.exclude(status__in=[*KNOWN_STATUSES, ""])
         return queryset.filter(status=chosen) if chosen else queryset
 
 
