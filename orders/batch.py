@@ -15,7 +15,7 @@ from orders.fold import Fact, own_parent
 from orders.lifecycle import Kind
 from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
 from orders.rows import Rows
-from orders.tracked import Tracked
+from orders.tracked import Source, Tracked
 
 RECONCILIATION_WRITES = {"asking_until", "checked_at", "check_error"}
 
@@ -120,7 +120,7 @@ class Batch:
         return [row for row in rows if row is not None]
 
     def _schedule(self) -> None:
-        """Set when to ask next about all with news, all that are new, all of which an entry was refused."""
+        """Set when to ask next about all with news, all that are new, all of which an event was refused."""
         rows = self._news | self._new
         for order in self.rows.orders.values():
             parent = self.rows.portfolio_orders.get(order.portfolio_order_id)  # type: ignore[arg-type]
@@ -135,10 +135,11 @@ class Batch:
         orders = self._orders_of([row.pk for row in parents])
         for portfolio_order in parents:
             self._plan(portfolio_order, orders[portfolio_order.pk])
-        for entry in self.refused:  # the answer may tell what the entry could not
-            for row in self._about(entry)[-1:]:
-                row.check_after = self.now
-                self.rows.touched.add(row)
+        for entry in self.refused:
+            if entry.source == Source.WEBHOOK:  # the answer may tell what the event could not
+                for row in self._about(entry)[-1:]:
+                    row.check_after = self.now
+                    self.rows.touched.add(row)
 
     def _plan(self, row: Tracked, orders: Sequence[Order]) -> None:
         row.checks = 0

@@ -132,13 +132,14 @@ def _quarantine(entry_id: int, error: Exception, *, now: datetime) -> Drained:
             return Drained()
         entry.outcome, entry.applied_at, entry.message = Outcome.QUARANTINED, now, _reason(error)
         entry.save(update_fields=["outcome", "applied_at", "message"])
-        _ask_at_once(entry, now=now)
+        if entry.source == Source.WEBHOOK:
+            _ask_at_once(entry, now=now)
     logger.error("Quarantined journal entry %s (event %s): %s", entry.pk, entry.event_id, error)
     return Drained(quarantined=1)
 
 
 def _ask_at_once(entry: JournalEntry, *, now: datetime) -> None:
-    """Make the object of an entry due: the answer may tell what the entry could not."""
+    """Make the object of an event due: the answer may tell what the event could not."""
     order = Order.objects.filter(pk=entry.order_id).first() if entry.order_id else None
     parent = order.portfolio_order_id if order else entry.portfolio_order_id
     if parent and PortfolioOrder.objects.filter(pk=parent).update(check_after=now):

@@ -252,6 +252,16 @@ def test_one_bad_event_is_quarantined_with_its_reason_and_its_neighbours_go_on(b
     assert PortfolioOrder.objects.get().check_after == NOW  # the answer may tell what it could not
 
 
+def test_an_answer_that_cannot_be_read_does_not_make_its_object_due_again_at_once():
+    receive(event("PORTFOLIO_ORDER.NEW", portfolio_order()))
+    due = PortfolioOrder.objects.get().check_after
+
+    entry = answer(Kind.PORTFOLIO_ORDER, portfolio_order("PROCESSING", 3, cash_amount="a lot"))
+
+    assert entry.outcome == Outcome.QUARANTINED
+    assert PortfolioOrder.objects.get().check_after == due
+
+
 def test_an_entry_that_the_database_refuses_is_found_by_halving(monkeypatch):
     real, names = projection._apply, []
 
