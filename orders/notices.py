@@ -39,7 +39,7 @@ def notices(
     if missed := len(history.missed):
         webhooks = "webhook" if missed == 1 else "webhooks"
         headline = f"{missed} expected {webhooks} never arrived."
-        text = "What they should have told is marked in the history."
+        text = f"What {'it' if missed == 1 else 'they'} should have told is marked in the history."
         found.append(Notice("stale", "warning", headline, text, shows_problems=True))
     return found
 

@@ -14,6 +14,9 @@ from orders.models import Order, Outcome, PortfolioOrder
 from orders.tracked import Source
 
 
+LIFE = ("NEW", "PROCESSING", "FILLED", "SETTLED", "CANCELLED")  # in the order in which it passes
+
+
 class ChoiceFilter(SimpleListFilter):
     """A filter with the choices of its class; a value that is none of them shows everything."""
 
@@ -41,7 +44,10 @@ class StatusFilter(ChoiceFilter):
 
     title = "Status"
     parameter_name = "status"
-    choices_given = [*((word, word.capitalize()) for word in KNOWN_STATUSES), ("OTHER", "Unknown")]
+    choices_given = [
+        *((word, word.capitalize()) for word in sorted(KNOWN_STATUSES, key=LIFE.index)),
+        ("OTHER", "Unknown"),
+    ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Return the rows in the status chosen."""
