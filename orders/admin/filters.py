@@ -13,7 +13,6 @@ from orders.lifecycle import CONFLICT, KNOWN_STATUSES, MISTRADE, NOT_FOUND, UNKN
 from orders.models import Order, Outcome, PortfolioOrder
 from orders.tracked import Source
 
-
 LIFE = ("NEW", "PROCESSING", "FILLED", "SETTLED", "CANCELLED")  # in the order in which it passes
 
 
