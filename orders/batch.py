@@ -136,10 +136,14 @@ class Batch:
         for portfolio_order in parents:
             self._plan(portfolio_order, orders[portfolio_order.pk])
         for entry in self.refused:
-            if entry.source == Source.WEBHOOK:  # the answer may tell what the event could not
-                for row in self._about(entry)[-1:]:
-                    row.check_after = self.now
-                    self.rows.touched.add(row)
+            if entry.source == Source.WEBHOOK:
+                self._ask_at_once(entry)
+
+    def _ask_at_once(self, entry: JournalEntry) -> None:
+        """Make the object of an event due: the answer may tell what the event could not."""
+        for row in self._about(entry)[-1:]:
+            row.check_after = self.now
+            self.rows.touched.add(row)
 
     def _plan(self, row: Tracked, orders: Sequence[Order]) -> None:
         row.checks = 0
