@@ -173,6 +173,11 @@ class JournalEntry(models.Model):
                 fields=["id"], condition=Q(outcome="QUARANTINED"), name="journalentry_quarantined"
             ),
             models.Index(fields=["recorded_at"], name="journalentry_recorded"),
+            models.Index(  # few among many webhooks: the dashboard counts and finds them
+                fields=["recorded_at"],
+                condition=Q(source__in=[Source.POLL, Source.REFETCH]),
+                name="journalentry_asks",
+            ),
         ]
 
     def __str__(self) -> str:
