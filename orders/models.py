@@ -21,6 +21,14 @@ class Outcome(models.TextChoices):
     NOTED = "NOTED", "Noted"
 
 
+# Webhook events of other topics than the two that are always there: executions, what we ignore, what we cannot read.
+OTHER_TOPIC = (
+    Q(source=Source.WEBHOOK)
+    & ~Q(type__startswith="ORDER.")
+    & ~Q(type__startswith="PORTFOLIO_ORDER.")
+)
+
+
 class PortfolioOrder(Tracked):
     """An order for a whole portfolio, which upstream splits into orders."""
 
@@ -178,6 +186,20 @@ class JournalEntry(models.Model):
                 condition=Q(source__in=[Source.POLL, Source.REFETCH]),
                 name="journalentry_asks",
             ),
+            # Lists filter by these, newest first; what is rare would be looked for in all rows.
+            models.Index(
+                F("source"),
+                F("id").desc(),
+                condition=~Q(source=Source.WEBHOOK),
+                name="journalentry_source",
+            ),
+            models.Index(
+                F("outcome"),
+                F("id").desc(),
+                condition=Q(outcome__in=["IGNORED", "FAILED", "NOTED"]),
+                name="journalentry_outcome_rare",
+            ),
+            models.Index(F("id").desc(), condition=OTHER_TOPIC, name="journalentry_other_topic"),
         ]
 
     def __str__(self) -> str:
