@@ -26,7 +26,10 @@ def clean(value: object, length: int) -> str:
         return ""
     if isinstance(value, (dict, list)):
         raise UnreadableError(f"{str(value)[:40]!r} stands where a text should")
-    return str(value).replace("\0", "").encode("utf-8", "ignore").decode()[:length]
+    text = str(value)
+    if not text.isascii() or "\0" in text:
+        text = text.replace("\0", "").encode("utf-8", "ignore").decode()
+    return text[:length]
 
 
 def uuid(upstream: Mapping[str, Any], name: str, *, required: bool = False) -> Any:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from orders import clocks
+from orders import bulk, clocks
 from orders.facts import Reading
 from orders.fold import Fact, own_parent
 from orders.lifecycle import Kind
@@ -55,25 +55,27 @@ class Batch:
         named |= {listing.order_id for listing in listings}
         named |= {order_id for _, reading in self.readings for order_id in reading.named}
         wanted = named | {entry.order_id for entry in entries if entry.order_id}
-        links = dict(Order.objects.filter(pk__in=wanted).values_list("pk", "portfolio_order_id"))
+        links = dict(
+            Order.objects.filter(pk__any_of=wanted).values_list("pk", "portfolio_order_id")
+        )
 
         parents = told | {entry.portfolio_order_id for entry in entries if entry.portfolio_order_id}
         parents |= {parent for parent in links.values() if parent} | _named_parents(facts)
-        known = set(PortfolioOrder.objects.filter(pk__in=told).values_list("pk", flat=True))
-        _insert(PortfolioOrder, told - known)
+        known = set(PortfolioOrder.objects.filter(pk__any_of=told).values_list("pk", flat=True))
+        bulk.insert(PortfolioOrder, [PortfolioOrder(pk=pk) for pk in sorted(told - known)])
         self.rows.portfolio_orders = _locked(PortfolioOrder, parents)
         new = [row for row in self.rows.portfolio_orders.values() if not row.fact]
         if new:  # their orders came first, and need no checks of their own from now on
             wanted |= set(
                 Order.objects.filter(portfolio_order__in=new).values_list("pk", flat=True)
             )
-        _insert(Order, named - links.keys())
+        bulk.insert(Order, [Order(pk=pk) for pk in sorted(named - links.keys())])
         self.rows.orders = _locked(Order, wanted)
         self._new.update(
             new,
             (row for pk, row in self.rows.orders.items() if pk not in links and not row.news_at),
         )
-        for execution in Execution.objects.filter(order_id__in=list(self.rows.orders)):
+        for execution in Execution.objects.filter(order__pk__any_of=list(self.rows.orders)):
             self.rows.executions.setdefault(execution.order_id, {})[execution.pk] = execution
 
     def fold(self) -> None:
@@ -101,11 +103,11 @@ class Batch:
             rows = sorted(
                 (row for row in self.rows.touched if type(row) is model), key=lambda row: row.pk
             )
-            _upsert(model, rows)
+            bulk.upsert(model, rows, but=RECONCILIATION_WRITES)
         for entries in (self.applied, self.unchanged):
             ids = [entry.pk for entry in entries]
             if ids:
-                JournalEntry.objects.filter(pk__in=ids).update(
+                JournalEntry.objects.filter(pk__any_of=ids).update(
                     outcome=entries[0].outcome, applied_at=self.now
                 )
         for entry in self.refused:  # rare, and each has a reason of its own
@@ -155,8 +157,8 @@ class Batch:
         found: dict[UUID, list[Order]] = {pk: [] for pk in parents}
         rest: Iterable[Order] = []
         if parents:
-            rows = Order.objects.filter(portfolio_order__in=parents).exclude(
-                pk__in=list(self.rows.orders)
+            rows = Order.objects.filter(portfolio_order__pk__any_of=parents).exclude(
+                pk__any_of=list(self.rows.orders)
             )
             rest = rows.only("portfolio_order_id", "status", "fact", "order_type", "problems")
         for order in [*self.rows.orders.values(), *rest]:
@@ -175,22 +177,6 @@ def _named_parents(facts: Iterable[Fact]) -> set[UUID]:
     return {parent for parent in named if parent}
 
 
-def _insert(model: type[Any], ids: Iterable[UUID]) -> None:
-    if rows := [model(pk=pk) for pk in sorted(ids)]:
-        model.objects.bulk_create(rows, ignore_conflicts=True)
-
-
 def _locked(model: type[Any], ids: Iterable[UUID]) -> dict[UUID, Any]:
-    rows = model.objects.select_for_update(no_key=True).filter(pk__in=list(ids)).order_by("pk")
+    rows = model.objects.select_for_update(no_key=True).filter(pk__any_of=list(ids)).order_by("pk")
     return {row.pk: row for row in rows}
-
-
-def _upsert(model: type[Any], rows: Sequence[Any]) -> None:
-    if rows:
-        columns = {field.name for field in model._meta.concrete_fields} - {"id"}  # noqa: SLF001
-        model.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["id"],
-            update_fields=sorted(columns - RECONCILIATION_WRITES),
-        )

@@ -103,9 +103,10 @@ def is_proven(kind: Kind, row: Row) -> bool:
 def fold(row: Row, fact: Fact) -> bool:
     """Fold one own fact into ``row``; return whether its state changed (``fact`` aside)."""
     changed = False
-    wins = fact.key > row.fact
+    key = fact.key
+    wins = key > row.fact
     if wins:
-        row.fact = fact.key
+        row.fact = key
         if fact.rank >= rank(fact.kind, row.status):  # else a listing that ranks higher stands
             changed |= _set(row, "status", fact.status)
         for name, value in fact.current.items():

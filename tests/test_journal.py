@@ -144,7 +144,7 @@ def test_recording_takes_the_same_number_of_statements_for_1_and_for_500_events(
             with CaptureQueriesContext(connection) as queries:
                 record(*events, delivery=delivery)
             counts.append(len(queries))
-    assert counts == [3, 2, 3, 2]
+    assert counts == [2, 2, 2, 2]
 
 
 def test_an_answer_waits_to_be_applied_like_an_event():

@@ -1,0 +1,100 @@
+"""Many rows in one statement, without the ORM's work on each cell: a tenth of the CPU.
+
+PostgreSQL takes the columns as binary arrays, SQLite the rows one by one from C. ``any_of`` is
+``in`` for many ids, which PostgreSQL gets as one array instead of one by one.
+"""
+
+from collections.abc import Collection, Sequence
+from operator import attrgetter
+from typing import Any
+
+from django.db import connection, models
+from django.db.backends.utils import CursorWrapper
+from django.db.models.lookups import In
+from psycopg import Cursor
+
+READY = (str, int, bool, type(None))  # what SQLite takes as it is
+
+
+@models.BigAutoField.register_lookup
+@models.UUIDField.register_lookup
+class AnyOf(In):
+    """``pk__any_of=ids``."""
+
+    lookup_name = "any_of"
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        """Return the condition with all ids as one parameter."""
+        column, _ = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s)", [list(self.rhs)]
+
+
+def insert(model: type[models.Model], rows: Sequence[models.Model]) -> int:
+    """Insert rows, but for those that conflict with one there is; return how many were inserted.
+
+    A key that the database makes is neither given nor read back.
+    """
+    return _write(model, rows, "ON CONFLICT DO NOTHING") if rows else 0
+
+
+def upsert(
+    model: type[models.Model], rows: Sequence[models.Model], *, but: Collection[str] = ()
+) -> None:
+    """Insert rows; of one whose id is there write all columns ``but`` those."""
+    if rows:
+        written = [column for column in map(_column, _fields(model)) if column not in {"id", *but}]
+        changes = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in written)
+        _write(model, rows, f'ON CONFLICT ("id") DO UPDATE SET {changes}')
+
+
+def _write(model: type[models.Model], rows: Sequence[models.Model], on_conflict: str) -> int:
+    fields = _fields(model)
+    columns = ", ".join(f'"{_column(field)}"' for field in fields)
+    into = f'INSERT INTO "{model._meta.db_table}" ({columns})'  # noqa: SLF001
+    cells = map(attrgetter(*(field.attname for field in fields)), rows)
+    if connection.vendor == "postgresql":
+        arrays = ", ".join(f"%b::{_type(field)}[]" for field in fields)
+        values = [_plain(column) for column in zip(*cells, strict=True)]
+        with _binary_cursor() as cursor:
+            # Nothing but names of our own is written into it.
+            cursor.execute(f"{into} SELECT * FROM unnest({arrays}) {on_conflict}", values)  # noqa: S608
+            return int(cursor.rowcount)
+    marks = ", ".join(["%s"] * len(fields))
+    with connection.cursor() as cursor:
+        lines = [_adapted(fields, line) for line in cells]
+        cursor.executemany(f"{into} VALUES ({marks}) {on_conflict}", lines)
+        return int(cursor.rowcount)
+
+
+def _binary_cursor() -> CursorWrapper:
+    """Return a cursor whose parameters travel beside the statement: Django's writes them into it as text."""
+    connection.ensure_connection()
+    cursor: Any = Cursor(connection.connection)
+    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    return wrap(cursor)
+
+
+def _fields(model: type[models.Model]) -> list[Any]:
+    return [it for it in model._meta.concrete_fields if not isinstance(it, models.AutoField)]  # noqa: SLF001
+
+
+def _column(field: Any) -> str:
+    return str(field.column)
+
+
+def _type(field: Any) -> str:
+    """Return the type of a column without its length: a cast to it would cut silently."""
+    return str(field.db_type(connection)).partition("(")[0]
+
+
+def _plain(column: Sequence[Any]) -> list[Any]:
+    """Return a column with its choices as plain text: an array is of one type."""
+    return [str(value) if isinstance(value, str) else value for value in column]
+
+
+def _adapted(fields: Sequence[Any], line: Sequence[Any]) -> list[Any]:
+    """Return a row as SQLite takes it."""
+    return [
+        value if isinstance(value, READY) else field.get_db_prep_save(value, connection)
+        for field, value in zip(fields, line, strict=True)
+    ]
