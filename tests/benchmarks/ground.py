@@ -1,0 +1,77 @@
+"""What benchmarks share: a database of their own, a stop watch, memory, lines of figures."""
+
+import logging
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from django.core.cache import cache
+from django.db import connection, connections
+
+from orders import clocks
+
+
+@contextmanager
+def database(*, only: str = "") -> Iterator[None]:
+    """Make a database with the product's tables, drop it in the end; ``only`` names the kind it must be."""
+    if only and connection.vendor != only:
+        raise SystemExit(f"This benchmark needs {only}: set TEST_DATABASE_URL.")
+    logging.disable(logging.WARNING)
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":  # else it would be in memory
+        connection.settings_dict["TEST"]["NAME"] = f"{name}.benchmark"
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    try:
+        yield
+    finally:
+        connections.close_all()
+        connection.creation.destroy_test_db(name, verbosity=0)
+
+
+def empty(*models: type) -> None:
+    """Take all rows out of some tables, and what the process remembers of them."""
+    with connection.cursor() as cursor:
+        for model in models:
+            table = model._meta.db_table  # type: ignore[attr-defined]
+            verb = "TRUNCATE" if connection.vendor == "postgresql" else "DELETE FROM"
+            cursor.execute(f"{verb} {table}")
+    clocks.forget_first_webhook()
+    cache.clear()
+
+
+def address() -> str:
+    """Return the URL of the benchmark's PostgreSQL database, for psql."""
+    it = connection.settings_dict
+    user = ":".join(quote(part, safe="") for part in (it["USER"], it["PASSWORD"]) if part)
+    return f"postgres://{user}@{it['HOST']}:{it['PORT'] or 5432}/{it['NAME']}"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long something takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def resident_mib() -> float:
+    """Return the memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def head(text: str) -> None:
+    """Say what is measured next."""
+    print(f"\n{text} ({connection.vendor})", flush=True)  # noqa: T201
+
+
+def say(what: str, rate: float, unit: str, remark: str = "") -> None:
+    """Print one line of figures."""
+    print(f"  {what:<44}{rate:>11,.0f} {unit:<11}{remark}".rstrip(), flush=True)  # noqa: T201
