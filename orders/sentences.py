@@ -50,6 +50,14 @@ def sentence(item: Item, zone: tzinfo, *, count: int = 1) -> str:
     return " ".join(_sentences(item, zone, count))
 
 
+def told_by(entry: Seen) -> str:
+    """Return how an entry reached us, as part of a sentence."""
+    if entry.source == "WEBHOOK":
+        return f"webhook {entry.type}"
+    how = "poll" if entry.source == "POLL" else "refetch"
+    return f"{how} by {entry.actor}" if entry.actor else how
+
+
 def message(item: Item, zone: tzinfo) -> str:
     """Return all words about an item in one, for the CSV; a note of staff is only its text."""
     text = sentence(item, zone)
@@ -124,11 +132,11 @@ def _gap(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
         return
     teller, at = item.told.entry, _at(item.told.entry.recorded_at, zone, item)
     if item.told.is_listing:
-        yield f"Known from the portfolio order's list, by the {_by(teller)} at {at}."
+        yield f"Known from the portfolio order's list, by the {told_by(teller)} at {at}."
     elif teller.source in ASKS and not item.is_waiting:
-        yield f"Recovered by {_by(teller)} at {at}{_after_the_fact(item, teller)}."
+        yield f"Recovered by {told_by(teller)} at {at}{_after_the_fact(item, teller)}."
     else:
-        yield f"Known from the {_by(teller)} at {at}."
+        yield f"Known from the {told_by(teller)} at {at}."
 
 
 def _known_before(item: Item, zone: tzinfo) -> str:
@@ -138,12 +146,12 @@ def _known_before(item: Item, zone: tzinfo) -> str:
         return ""
     teller, at = told.entry, _at(told.entry.recorded_at, zone, item)
     if told.is_listing:
-        return f"Already known from the portfolio order's list, by the {_by(teller)} at {at}."
+        return f"Already known from the portfolio order's list, by the {told_by(teller)} at {at}."
     if teller.source not in ASKS:
-        return f"Out of order: {status_word(told.status)} was already known from the {_by(teller)} at {at}."
+        return f"Out of order: {status_word(told.status)} was already known from the {told_by(teller)} at {at}."
     if item.late is None:
-        return f"Already known from the {_by(teller)} at {at}."
-    recovered = f"Recovered by {_by(teller)} at {at}{_after_the_fact(item, teller)}"
+        return f"Already known from the {told_by(teller)} at {at}."
+    recovered = f"Recovered by {told_by(teller)} at {at}{_after_the_fact(item, teller)}"
     return f"{recovered}; the webhook arrived {duration(item.late)} late."
 
 
@@ -176,14 +184,6 @@ def _remark(item: Item, remark: Remark) -> str:
         Remark.QUARANTINED: "Stored, but it could not be applied. Nothing else was held up.",
         Remark.FIRST_COPY_ELSEWHERE: "Its event id came before, about another object: that copy counts.",
     }.get(remark, "")
-
-
-def _by(entry: Seen) -> str:
-    """Return how an entry reached us, as part of a sentence."""
-    if entry.source == "WEBHOOK":
-        return f"webhook {entry.type}"
-    how = "poll" if entry.source == "POLL" else "refetch"
-    return f"{how} by {entry.actor}" if entry.actor else how
 
 
 def _at(moment: datetime, zone: tzinfo, item: Item) -> str:
