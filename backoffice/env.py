@@ -3,6 +3,7 @@
 A variable that is set but empty counts as unset. Messages never hold the value of a secret.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from ipaddress import ip_address
@@ -17,6 +18,8 @@ from backoffice.market_hours import MarketHours
 
 T = TypeVar("T")
 
+LONGEST = 10 * 365 * 24 * 3600  # seconds; a moment so far ahead can still be reckoned with
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -59,13 +62,13 @@ class Environment:
             self.problems.append(f"{name}={text!r} is neither 1 nor 0")
         return text in YES if text in YES + NO else default
 
-    def integer(self, name: str, default: int, *, least: int = 0) -> int:
-        """Return ``$NAME``, a whole number of at least ``least``."""
-        return self._read(name, default, lambda text: _whole(text, least))
+    def integer(self, name: str, default: int, *, least: int = 0, most: int = sys.maxsize) -> int:
+        """Return ``$NAME``, a whole number from ``least`` to ``most``."""
+        return self._read(name, default, lambda text: _whole(text, least, most))
 
     def seconds(self, name: str, default: int) -> timedelta:
-        """Return ``$NAME``, a whole number of seconds."""
-        return timedelta(seconds=self.integer(name, default))
+        """Return ``$NAME``, a whole number of seconds, ten years at the most."""
+        return timedelta(seconds=self.integer(name, default, most=LONGEST))
 
     def optional_seconds(self, name: str) -> timedelta | None:
         """Return ``$NAME``, a whole number of seconds, or None where it is not set."""
@@ -108,7 +111,7 @@ class Environment:
     def redis(self, name: str, *, needed: bool = False) -> str:
         """Return the secret ``NAME``, the address of a Redis."""
         text = self.secret(name, needed=needed)
-        if text and not text.startswith(("redis://", "rediss://", "unix://")):
+        if text and not (text.startswith(REDIS_SCHEMES) and _has_sound_port(text)):
             self.problems.append(f"{name} is not like redis://host:6379/0")
             return ""
         return text
@@ -164,11 +167,11 @@ def sqlite(path: str) -> dict[str, Any]:
 
 
 def _postgresql(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port
-    except ValueError:
-        raise ValueError("has a port that is not a number") from None
+    except ValueError:  # its text may quote the password
+        raise ValueError("cannot be read: is its port a number, its password escaped?") from None
     name = unquote(parts.path.removeprefix("/"))
     if not name:
         raise ValueError("names no database: postgres://user:password@host:5432/name")
@@ -195,16 +198,29 @@ def is_loopback(host: str) -> bool:
 
 def _web_address(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    is_more = bool(parts.query or parts.fragment)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or is_more:
         raise ValueError("it is not like https://host")
+    if not _has_sound_port(text):
+        raise ValueError("its port is no number that a port can have")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("http is accepted on loopback only, use https")
     return text.rstrip("/")
 
 
-def _whole(text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
+def _has_sound_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    # Cut, for Python makes no number of thousands of digits.
+    if not text.isdecimal() or int(text[:40]) < least:
         raise ValueError(f"it is not a whole number of at least {least}")
+    if int(text[:40]) > most:
+        raise ValueError(f"it is more than {most}")
     return int(text)
 
 

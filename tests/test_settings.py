@@ -110,7 +110,14 @@ def test_everything_that_is_wrong_is_named_at_once():
 
 
 @pytest.mark.parametrize(
-    "url", ["postgres://u:hunter2@h:port/n", "postgres://u:hunter2@h", "oracle://u:hunter2@h/n"]
+    "url",
+    [
+        "postgres://u:hunter2@h:port/n",
+        "postgres://u:hunter2@h",
+        "oracle://u:hunter2@h/n",
+        "postgres://u:hunter2[@h/n",
+        "postgres://u:hunter2\u2100@h/n",  # normalised into a slash
+    ],
 )
 def test_a_message_never_holds_a_secret(url):
     variables = environment(URL=url, PEM="hunter2", REDIS="hunter2")
@@ -120,6 +127,32 @@ def test_a_message_never_holds_a_secret(url):
 
     assert len(variables.problems) == 3
     assert "hunter2" not in "".join(variables.problems)
+
+
+@pytest.mark.parametrize("text", ["315360001", "9" * 40, "-1", "1.5"])
+def test_a_duration_of_more_than_ten_years_or_of_no_whole_number_is_named(text):
+    variables = environment(NAME=text)
+
+    assert variables.seconds("NAME", 7) == timedelta(seconds=7)
+    assert variables.problems[0].startswith(f"NAME='{text}': ")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h:port", "https://h:99999", "https://h/x?y", "https://h/#x"]
+)
+def test_an_address_with_more_than_host_port_and_path_is_named(url):
+    variables = environment(NAME=url)
+    variables.url("NAME")
+
+    assert variables.problems[0].startswith(f"NAME={url!r}: ")
+
+
+@pytest.mark.parametrize("url", ["redis://h:port/0", "redis://h:99999", "amqp://h"])
+def test_the_address_of_a_redis_with_a_wrong_port_or_scheme_is_named(url):
+    variables = environment(NAME=url)
+
+    assert variables.redis("NAME") == ""
+    assert variables.problems == ["NAME is not like redis://host:6379/0"]
 
 
 def test_a_secret_given_twice_is_refused(tmp_path):
