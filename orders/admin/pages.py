@@ -38,7 +38,7 @@ LEVELS = {
     Verdict.BUSY: messages.WARNING,
     Verdict.SKIPPED: messages.WARNING,
 }
-Button = Callable[[HttpRequest, UUID], HttpResponseBase]
+Button = Callable[[HttpRequest, Any], HttpResponseBase]  # the second is the key of the row
 
 
 class PageAdmin(DeskList):
@@ -91,16 +91,21 @@ class PageAdmin(DeskList):
         """Lead to the page: Django's log of changes has nothing to tell of what nobody changes."""
         return redirect(f"admin:{self._name('change')}", object_id)
 
-    def button(self, name: str, permission: str, press: Button) -> URLPattern:
-        """Return the URL of a button: POST only, and only for those who have the permission."""
+    def button(
+        self, name: str, permission: str, press: Button, *, key: str = "uuid"
+    ) -> URLPattern:
+        """Return the URL of a button: POST only, and only for those who have the permission.
 
-        def guarded(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        ``key`` is the converter of the row's key.
+        """
+
+        def guarded(request: HttpRequest, pk: UUID | int) -> HttpResponseBase:
             if not (self.has_view_permission(request) and request.user.has_perm(permission)):
                 raise PermissionDenied
             return press(request, pk)
 
         view = require_POST(self.admin_site.admin_view(guarded))
-        return path(f"<uuid:pk>/{name}/", view, name=self._name(name))
+        return path(f"<{key}:pk>/{name}/", view, name=self._name(name))
 
     def to_page(self, pk: UUID | int, entry_id: int | None = None) -> HttpResponse:
         """Lead back to the page of a row, to an entry of its history."""
