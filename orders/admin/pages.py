@@ -91,9 +91,7 @@ class PageAdmin(DeskList):
         """Lead to the page: Django's log of changes has nothing to tell of what nobody changes."""
         return redirect(f"admin:{self._name('change')}", object_id)
 
-    def button(
-        self, name: str, permission: str, press: Button, *, key: str = "uuid"
-    ) -> URLPattern:
+    def button(self, name: str, permission: str, press: Button, *, key: str = "uuid") -> URLPattern:
         """Return the URL of a button: POST only, and only for those who have the permission.
 
         ``key`` is the converter of the row's key.
