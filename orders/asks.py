@@ -56,10 +56,11 @@ def paused_until() -> datetime | None:
 
 
 def put(kind: Kind, about: UUID, asker: Asker) -> Reply:
-    """Ask upstream about one object. May take 20 s or more: never within a transaction."""
+    """Ask upstream about one object. May take 30 s: never within a transaction."""
     call = api().portfolio_order if kind is Kind.PORTFOLIO_ORDER else api().order
     try:
-        return Reply(kind, about, asker, answer=call(about, urgency=asker.urgency))
+        answer = call(about, urgency=asker.urgency, deadline=asker.patience)
+        return Reply(kind, about, asker, answer=answer)
     except InvestmentAPIError as error:
         return Reply(kind, about, asker, error=error)
 

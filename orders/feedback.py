@@ -22,6 +22,7 @@ class Verdict(Enum):
     NOT_FOUND = "not found at the broker"
     FAILED = "failed"
     LIMITED = "upstream asked us to wait"
+    QUEUED = "upstream took too long: a worker asks again"
     BUSY = "already being asked"
     SKIPPED = "not due, or the budget is paused: nothing was asked"
 
@@ -73,6 +74,9 @@ def sentence(result: Result, *, now: datetime) -> str:
     """Return what to tell the person who asked; times are in the display zone."""
     if result.verdict is Verdict.ANSWERED:
         return f"Refetched in {duration(result.took)}: {_learned(result)}{_unasked(result)}"
+    if result.verdict is Verdict.QUEUED:
+        waited = duration(result.took)
+        return f"No answer from the broker in {waited}: queued, the history will show what it says"
     if result.verdict is Verdict.BUSY:
         return f"Already being asked{_since(result, now)}"
     if result.verdict is Verdict.LIMITED:

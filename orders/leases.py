@@ -4,6 +4,7 @@ A process that dies while it asks leaves a lease that runs out, and nothing else
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from backoffice.investment_api.budget import Urgency
+from backoffice.investment_api.client import DEADLINE
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
 from orders.tracked import Source
@@ -31,10 +33,14 @@ Row = tuple[Kind, UUID]
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: the poller, or a person by name, who is served first."""
+    """Who asks: the poller, or a person by name, who is served first.
+
+    ``until`` (monotonic clock) is when somebody who waits at a screen stops waiting.
+    """
 
     source: Source
     actor: str = ""
+    until: float | None = None
 
     @property
     def is_person(self) -> bool:
@@ -45,6 +51,13 @@ class Asker:
     def urgency(self) -> Urgency:
         """Return who goes first."""
         return Urgency.PERSON if self.is_person else Urgency.BACKGROUND
+
+    @property
+    def patience(self) -> float:
+        """Return how many seconds a call may take."""
+        if self.until is None:
+            return DEADLINE
+        return min(DEADLINE, max(0.0, self.until - time.monotonic()))
 
 
 POLLER = Asker(Source.POLL)

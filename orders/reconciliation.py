@@ -4,6 +4,7 @@ A portfolio order is asked for first, and of its orders only those that its answ
 Source: the model, section 5.
 """
 
+import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -47,12 +48,14 @@ def check(kind: Kind, pk: UUID) -> Result:
     return _check_order(pk) if kind is Kind.ORDER else _check(kind, pk, POLLER)
 
 
-def refetch(kind: Kind, pk: UUID, *, actor: str) -> Result:
+def refetch(kind: Kind, pk: UUID, *, actor: str, patience: timedelta | None = None) -> Result:
     """Ask about one object at once because ``actor`` wants it: due or not, final or not, known or not.
 
-    An order is asked for itself, whatever portfolio order it belongs to.
+    An order is asked for itself, whatever portfolio order it belongs to. With ``patience`` whatever
+    upstream has not answered by then is given up: somebody waits at a screen.
     """
-    asker = Asker(Source.REFETCH, actor)
+    until = time.monotonic() + patience.total_seconds() if patience else None
+    asker = Asker(Source.REFETCH, actor, until)
     if not MODELS[kind].objects.filter(pk=pk).exists():
         return _refetch_unknown(kind, pk, asker)
     return _check(kind, pk, asker)

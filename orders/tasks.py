@@ -82,6 +82,13 @@ def refetch_portfolio_order(portfolio_order_id: str, actor: str) -> None:
         reconciliation.refetch(Kind.PORTFOLIO_ORDER, UUID(portfolio_order_id), actor=actor)
 
 
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
+def refetch_order(order_id: str, actor: str) -> None:
+    """Ask upstream about one order because ``actor`` wants it."""
+    with _left_to_the_next_sweep("A refetch"):
+        reconciliation.refetch(Kind.ORDER, UUID(order_id), actor=actor)
+
+
 @contextmanager
 def _left_to_the_next_sweep(what: str) -> Iterator[None]:
     try:

@@ -8,7 +8,8 @@ import time_machine
 from celery import current_app
 
 from backoffice import doorbell
-from orders import journal, projection
+from backoffice.sandbox.faults import Trouble
+from orders import journal, projection, reconciliation
 from orders.models import JournalEntry, Order, PortfolioOrder
 from tests.staff import JOURNAL, LIST, ORDERS, browser, html, messages, page
 from tests.stories import START, event, named, order, portfolio_order
@@ -258,3 +259,41 @@ def test_the_message_of_a_queued_refetch_is_true(upstream, operator):
 
 def test_the_journal_has_no_actions(known, operator):
     assert 'name="action"' not in html(operator.get(JOURNAL))
+
+
+@pytest.fixture
+def hanging(upstream, monkeypatch):
+    """An upstream that takes the request and never answers."""
+    pk = upstream.place()
+    receive_now([*upstream.events(), *upstream.wait(seconds=20)])
+    upstream.expect(Trouble("hang", seconds=1))
+    monkeypatch.setattr(reconciliation, "PATIENCE", timedelta(seconds=0.3))
+    return pk
+
+
+def test_nobody_waits_for_a_broker_that_hangs_a_worker_asks_again(hanging, operator, rung):
+    response = operator.post(f"{LIST}{hanging}/refetch/", follow=True)
+
+    (message,) = messages(response)
+    assert message.startswith("No answer from the broker in 3")
+    assert message.endswith("ms: queued, the history will show what it says.")
+    assert rung == [("orders.tasks.refetch_portfolio_order", str(hanging), "mira")]
+    row = PortfolioOrder.objects.get(pk=hanging)
+    assert row.asking_until is None  # the worker may ask at once
+    assert "Manual refetch by mira failed" in html(response)
+
+
+def test_a_hanging_refetch_of_an_order_is_handed_over_too(hanging, operator, rung):
+    child = Order.objects.filter(portfolio_order=hanging).values_list("pk", flat=True)[0]
+
+    operator.post(f"{ORDERS}{child}/refetch/")
+
+    assert rung == [("orders.tasks.refetch_order", str(child), "mira")]
+
+
+def test_a_hanging_broker_and_a_dead_task_queue_are_said(hanging, operator, monkeypatch):
+    monkeypatch.setattr(doorbell, "ring", lambda *_: False)
+
+    response = operator.post(f"{LIST}{hanging}/refetch/", follow=True)
+
+    assert "could not be reached, nothing changed, next try" in messages(response)[0]

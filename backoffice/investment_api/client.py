@@ -31,7 +31,8 @@ class InvestmentAPI:
     """The client of one account with upstream, for any number of threads.
 
     Every call raises UnavailableError (try later), NotFoundError or RefusedError, and ends within
-    DEADLINE. ``urgency`` says who waits for it: people go first.
+    DEADLINE, or the ``deadline`` given, in seconds. ``urgency`` says who waits for it: people go
+    first.
     """
 
     def __init__(self, credentials: Credentials, budget: Budget) -> None:
@@ -41,14 +42,21 @@ class InvestmentAPI:
         self._tokens = Tokens(credentials, self._transport)
 
     def portfolio_order(
-        self, portfolio_order_id: UUID, *, urgency: Urgency = Urgency.BACKGROUND
+        self,
+        portfolio_order_id: UUID,
+        *,
+        urgency: Urgency = Urgency.BACKGROUND,
+        deadline: float = DEADLINE,
     ) -> Answer:
         """Return one portfolio order."""
-        return self._object(f"/portfolios/orders/{portfolio_order_id}", urgency=urgency)
+        path = f"/portfolios/orders/{portfolio_order_id}"
+        return self._object(path, urgency=urgency, deadline=deadline)
 
-    def order(self, order_id: UUID, *, urgency: Urgency = Urgency.BACKGROUND) -> Answer:
+    def order(
+        self, order_id: UUID, *, urgency: Urgency = Urgency.BACKGROUND, deadline: float = DEADLINE
+    ) -> Answer:
         """Return one order, with its executions."""
-        return self._object(f"/orders/{order_id}", urgency=urgency)
+        return self._object(f"/orders/{order_id}", urgency=urgency, deadline=deadline)
 
     def execution(
         self, order_id: UUID, execution_id: UUID, *, urgency: Urgency = Urgency.BACKGROUND
@@ -106,13 +114,14 @@ class InvestmentAPI:
         body: Any = None,
         idempotency_key: UUID | None = None,
         urgency: Urgency = Urgency.BACKGROUND,
+        deadline: float = DEADLINE,
     ) -> Answer:
         """Make one call; ``body`` goes as JSON. The token is renewed once if upstream refuses it.
 
         Nothing else is tried twice. To try again after UnavailableError, call again with the same
         ``idempotency_key``.
         """
-        until = time.monotonic() + DEADLINE
+        until = time.monotonic() + deadline
         headers = self._credentials.headers()
         content = b"" if body is None else json.dumps(body).encode()
         if content:
@@ -140,8 +149,8 @@ class InvestmentAPI:
             response = send(self._tokens.current(urgency=urgency, until=until, refused=token))
         return read_answer(f"{method} {path}", response)
 
-    def _object(self, path: str, *, urgency: Urgency) -> Answer:
-        answer = self.call("GET", path, urgency=urgency)
+    def _object(self, path: str, *, urgency: Urgency, deadline: float = DEADLINE) -> Answer:
+        answer = self.call("GET", path, urgency=urgency, deadline=deadline)
         if not isinstance(answer.payload, dict):
             raise unreadable(answer, f"GET {path}", "is no JSON object")
         return answer

@@ -5,6 +5,7 @@ URL of its own with a permission of its own.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +19,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from orders import feedback, journal, reconciliation
+from backoffice import doorbell
+from orders import feedback, journal, reconciliation, tasks
 from orders.admin.columns import DeskList, TrackedList, stale_rows
-from orders.feedback import Verdict
+from orders.feedback import Result, Verdict
 from orders.lifecycle import SETTLING, Kind, is_final
 from orders.models import Order, PortfolioOrder
 
@@ -35,6 +37,7 @@ LEVELS = {
     Verdict.FAILED: messages.ERROR,
     Verdict.NOT_FOUND: messages.WARNING,
     Verdict.LIMITED: messages.WARNING,
+    Verdict.QUEUED: messages.WARNING,
     Verdict.BUSY: messages.WARNING,
     Verdict.SKIPPED: messages.WARNING,
 }
@@ -146,7 +149,7 @@ class OrderPageAdmin(TrackedList, PageAdmin):
     def press_refetch(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Refetch, tell what came of it, and lead to its entry."""
         self._row_or_404(pk)
-        result = reconciliation.refetch(self.kind, pk, actor=request.user.get_username())
+        result = _refetch(self.kind, pk, actor=request.user.get_username())
         sentence = feedback.sentence(result, now=timezone.now())
         messages.add_message(request, LEVELS[result.verdict], f"{sentence}.")
         return self.to_page(pk, result.entry_id)
@@ -167,3 +170,14 @@ class OrderPageAdmin(TrackedList, PageAdmin):
 
     def _row_or_404(self, pk: UUID) -> None:
         get_object_or_404(self.model, pk=pk)
+
+
+def _refetch(kind: Kind, pk: UUID, *, actor: str) -> Result:
+    """Refetch for as long as a person waits; what upstream has not answered by then a worker asks again."""
+    patience = reconciliation.PATIENCE
+    result = reconciliation.refetch(kind, pk, actor=actor, patience=patience)
+    if result.verdict is not Verdict.FAILED or result.took < patience:
+        return result
+    task = tasks.refetch_order if kind is Kind.ORDER else tasks.refetch_portfolio_order
+    is_queued = doorbell.ring(task, str(pk), actor)
+    return replace(result, verdict=Verdict.QUEUED) if is_queued else result
