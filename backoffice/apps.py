@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+from django.utils.module_loading import autodiscover_modules
 
 # Imported for what loading them does: tasks of any process belong to our Celery app, and the
 # system checks are registered.
@@ -14,6 +15,10 @@ class BackofficeConfig(AppConfig):
     """The project's own app: static files, commands, system checks."""
 
     name = "backoffice"
+
+    def ready(self) -> None:
+        """Load the metrics of all apps: each registers its collector."""
+        autodiscover_modules("metrics")
 
 
 class OrderDeskAdminConfig(AdminConfig):

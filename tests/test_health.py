@@ -60,6 +60,7 @@ def test_a_frozen_broker_is_named_but_deliveries_are_still_taken(client, db, fro
     assert response.json()["broker"] == "TimeoutError: no answer"
 
 
+@pytest.mark.django_db
 def test_metrics_are_for_loopback_where_no_token_is_set(client):
     assert client.get("/metrics").status_code == 200
     assert client.get("/metrics", REMOTE_ADDR="10.0.0.7").status_code == 401
@@ -75,6 +76,7 @@ def test_a_proxy_on_this_machine_does_not_open_the_metrics(client):
     ("header", "status"),
     [(f"Bearer {TOKEN}", 200), ("Bearer wrong", 401), (f"Basic {TOKEN}", 401), ("", 401)],
 )
+@pytest.mark.django_db
 def test_with_a_token_only_its_bearer_reads_the_metrics(client, settings, header, status):
     settings.METRICS_TOKEN = TOKEN
 
@@ -83,6 +85,7 @@ def test_with_a_token_only_its_bearer_reads_the_metrics(client, settings, header
     assert response.status_code == status
 
 
+@pytest.mark.django_db
 def test_metrics_are_in_the_format_of_prometheus(client):
     response = client.get("/metrics")
 

@@ -1,0 +1,53 @@
+"""Several numbers from the database with one statement, for pages and metrics that need many."""
+
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import (
+    Count,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    QuerySet,
+    Subquery,
+    Window,
+)
+from django.db.models.expressions import Combinable
+from django.db.models.functions import RowNumber
+from django.db.models.sql import Query
+
+
+class Rows(Subquery):
+    """The number of rows of a query; with ``most`` it stops counting there."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+    output_field = IntegerField()
+
+    def __init__(self, rows: QuerySet, most: int | None = None) -> None:
+        super().__init__(rows.order_by().values("pk")[:most])
+
+
+def first(rows: QuerySet, column: str) -> Subquery:
+    """Return a column of the first row; None where there is no row."""
+    return Subquery(rows.values(column)[:1])
+
+
+def quantile(rows: QuerySet, start: str, end: str, percent: int) -> Subquery:
+    """Return the time from ``start`` to ``end`` within which ``percent`` of 100 rows were; None without rows."""
+    took = rows.order_by().annotate(
+        took=ExpressionWrapper(F(end) - F(start), output_field=DurationField())
+    )
+    placed = took.annotate(
+        place=Window(RowNumber(), order_by="took"), total=Window(Count("pk"))
+    ).filter(place=(F("total") * percent + 99) / 100)  # the first that covers them: rounded up
+    return first(placed, "took")
+
+
+def ask(**questions: Combinable) -> dict[str, Any]:
+    """Return the answers to all questions, by name, with one statement without a table of its own."""
+    query = Query(None)
+    for name, question in questions.items():
+        query.add_annotation(question, name)
+    (answers,) = query.get_compiler(DEFAULT_DB_ALIAS).results_iter()
+    return dict(zip(questions, answers, strict=True))

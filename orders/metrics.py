@@ -1,0 +1,70 @@
+"""The numbers of orders and of the journal for Prometheus, from the database: every process says the same."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import Error as DatabaseTrouble
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from backoffice import health
+from backoffice.together import Rows, ask, first
+from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
+
+logger = logging.getLogger(__name__)
+
+
+class OrdersCollector(Collector):
+    """Reads all of its numbers with one statement, answered from indexes."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges; without a database only that there is none."""
+        now = timezone.now()
+        try:
+            held: dict[str, Any] | None = ask(**_questions(now))
+        except DatabaseTrouble as error:
+            logger.warning("No metrics of orders: %s: %s", type(error).__name__, error)
+            held = None
+        yield GaugeMetricFamily(
+            "order_desk_orders_readable",
+            "1 if the numbers of orders could be read",
+            int(bool(held)),
+        )
+        if held is None:
+            return
+        waiting = now - held.pop("pending_since") if held["pending"] else None
+        seconds = max(waiting.total_seconds(), 0) if waiting else 0
+        yield GaugeMetricFamily(
+            "order_desk_pending_seconds", "Age of the head of the queue of entries", seconds
+        )
+        for name, text in TEXTS.items():
+            yield GaugeMetricFamily(f"order_desk_{name}", text, held[name])
+
+
+TEXTS = {
+    "pending": "Journal entries that wait to be applied",
+    "quarantined": "Journal entries that could not be applied",
+    "open": "Portfolio orders that are new or processing",
+    "stale": "Portfolio orders without news for longer than their pace",
+    "due": "Portfolio orders and orders to ask the broker about now",
+    "overdue": "Those that have been due for more than 5 minutes: the poller is dead or too slow",
+}
+
+
+def _questions(now: Any) -> dict[str, Any]:
+    entries, orders = JournalEntry.objects, PortfolioOrder.objects
+    pending = entries.filter(outcome=Outcome.PENDING)
+    return {
+        "pending": Rows(pending),
+        "pending_since": first(pending.order_by("occurred_at", "id"), "recorded_at"),
+        "quarantined": Rows(entries.filter(outcome=Outcome.QUARANTINED)),
+        "open": Rows(orders.filter(status__in=["NEW", "PROCESSING"])),
+        "stale": Rows(orders.stale(now=now)),
+        "due": Rows(orders.due(now=now)) + Rows(Order.objects.due(now=now)),
+        "overdue": Rows(orders.overdue(now=now)) + Rows(Order.objects.overdue(now=now)),
+    }
+
+
+health.registry.register(OrdersCollector())
