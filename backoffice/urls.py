@@ -8,6 +8,8 @@ from backoffice import health
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", include("orders.urls")),
+    path("admin/", include("webhooks.desk_urls")),
     path("admin/", admin.site.urls),
     path("webhooks/", include("webhooks.urls")),
     re_path(r"^health/live/?$", health.live, name="health-live"),
