@@ -1,0 +1,144 @@
+"""Events that could not be applied: why, how many, and applying them again after a release can.
+
+Reading is deterministic: without a release that reads more, an event goes back with its reason.
+"""
+
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet
+
+from orders import facts, journal, projection
+from orders.attributes import UnreadableError
+from orders.models import JournalEntry, Outcome
+from orders.tracked import Source
+
+logger = logging.getLogger(__name__)
+
+MOST = projection.BATCH  # applied again at once: one batch, one transaction
+MOST_READ = 5000  # quarantined events that are grouped by their reason
+REPLAY = "REPLAY"  # type of the entry that says who applied or processed what again
+
+# What differs between two events that fail for the same reason: ids, quoted values, long numbers.
+PARTICULAR = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\d{4,}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of events that were applied again."""
+
+    applied: int = 0
+    no_change: int = 0
+    quarantined: int = 0
+    pending: int = 0  # the database was busy: the next sweep applies them
+
+    @property
+    def total(self) -> int:
+        """Return how many there were."""
+        return self.applied + self.no_change + self.quarantined + self.pending
+
+    @property
+    def sentence(self) -> str:
+        """Return the result as people read it: "1 applied, 2 quarantined again"."""
+        parts = [
+            (self.applied, "applied"),
+            (self.no_change, "without change"),
+            (self.quarantined, "quarantined again"),
+            (self.pending, "waiting: the database is busy, they will be applied in a moment"),
+        ]
+        return ", ".join(f"{count:,} {words}" for count, words in parts if count) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason, without what is particular to one event, and the events that have it, the oldest first."""
+
+    text: str
+    entry_ids: Sequence[int]
+
+    @property
+    def count(self) -> int:
+        """Return how many events have it."""
+        return len(self.entry_ids)
+
+
+def reasons() -> list[Reason]:
+    """Return why events are quarantined, the most frequent first: one query, ``MOST_READ`` events at most."""
+    found: dict[str, list[int]] = {}
+    rows = _quarantined().order_by("pk").values_list("pk", "message")[:MOST_READ]
+    for pk, message in rows:
+        found.setdefault(general(message), []).append(pk)
+    return [Reason(*pair) for pair in sorted(found.items(), key=lambda pair: -len(pair[1]))]
+
+
+def general(message: str) -> str:
+    """Return a reason without what is particular to one event."""
+    return PARTICULAR.sub("…", message)
+
+
+def of_reason(text: str) -> Sequence[int]:
+    """Return the events with a reason, the oldest first, ``MOST`` at most."""
+    return next((reason.entry_ids[:MOST] for reason in reasons() if reason.text == text), ())
+
+
+def apply_again(entry_ids: Sequence[int], *, actor: str, now: datetime) -> Result:
+    """Apply quarantined events again for somebody of the staff, and record that they did."""
+    result = retry(entry_ids, now=now)
+    if result.total:
+        said = f"Applied events in quarantine again: {result.sentence}"
+        journal.record_step(said, actor=actor, now=now, type_=REPLAY)
+    return result
+
+
+def retry(entry_ids: Sequence[int], *, now: datetime) -> Result:
+    """Apply quarantined events again, ``MOST`` at most, and return what became of them.
+
+    What is no quarantined event is passed over: an answer is asked for again, not applied again.
+    """
+    entries = list(_quarantined().filter(pk__in=entry_ids).order_by("pk")[:MOST])
+    ready = [entry.pk for entry in entries if _is_readable(entry)]
+    journal.replay(ready)
+    try:
+        projection.drain(now=now, only=ready)
+    except (OperationalError, InterfaceError):
+        logger.warning("%d events stay pending: the database is busy", len(ready), exc_info=True)
+    rows = JournalEntry.objects.filter(pk__in=[entry.pk for entry in entries])
+    became = Counter(rows.values_list("outcome", flat=True))
+    return Result(
+        applied=became[Outcome.APPLIED],
+        no_change=became[Outcome.NO_CHANGE],
+        quarantined=became[Outcome.QUARANTINED],
+        pending=became[Outcome.PENDING],
+    )
+
+
+def _quarantined() -> QuerySet[JournalEntry]:
+    return JournalEntry.objects.filter(outcome=Outcome.QUARANTINED, source=Source.WEBHOOK)
+
+
+def _is_readable(entry: JournalEntry) -> bool:
+    """Describe an event anew, and say whether that could be done.
+
+    One that could not be read when it came has no subject, type or time yet.
+    """
+    try:
+        event = json.loads(bytes(entry.payload), parse_float=str)
+        told = facts.describe_event(event, now=entry.recorded_at)
+    except (UnreadableError, ValueError, RecursionError) as error:
+        logger.info("Journal entry %s still cannot be read: %s", entry.pk, error)
+        return False
+    columns = ("type", "status", "occurred_at", "portfolio_order_id", "order_id")
+    changed = [name for name in columns if getattr(entry, name) != getattr(told, name)]
+    for name in changed:
+        setattr(entry, name, getattr(told, name))
+    if changed:
+        entry.save(update_fields=changed)
+    return True
