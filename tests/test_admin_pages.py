@@ -267,7 +267,7 @@ def test_an_entry_says_what_became_of_it_and_why(client):
     told = words(client.get(f"{JOURNAL}{applied.pk}/change/"))
     refused = words(client.get(f"{JOURNAL}{quarantined.pk}/change/"))
 
-    assert "Applied: it changed what we hold of an order." in told
+    assert "Applied: our first report of this portfolio order. It says New." in told
     assert f"About Portfolio order {named('P')[:8]}" in told
     assert "Quarantined: stored, but it could not be applied. Nothing else was held up." in refused
     assert quarantined.message in refused

@@ -1,57 +1,47 @@
-"""The list of journal entries and the page of one."""
+"""The list of journal entries and the page of one; webhook events have a list of their own like it."""
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orders import search
 from orders.admin.filters import OutcomeFilter, RecordedFilter, SourceFilter
 from orders.admin.pages import PAYLOAD, PageAdmin
+from orders.attributes import UnreadableError, moment
 from orders.models import JournalEntry, Outcome
+from orders.outcomes import Dealt, why
+from orders.seen import Seen
 from orders.templatetags.desk import ago, duration, outcome_badge, short_id, source_mark
 from orders.tracked import Source
 
-OUTCOMES = {
-    Outcome.PENDING: "Stored; it will be applied in a moment.",
-    Outcome.APPLIED: "Applied: it changed what we hold of an order.",
-    Outcome.NO_CHANGE: "No change: it told nothing that we did not know.",
-    Outcome.IGNORED: "Ignored: the order desk does not follow this kind of event.",
-    Outcome.QUARANTINED: "Quarantined: stored, but it could not be applied. Nothing else was held up.",
-    Outcome.FAILED: "Failed: the broker gave no usable answer. Nothing was changed.",
-    Outcome.NOTED: "Noted: a step of staff.",
-}
-
 
 class JournalChangeList(ChangeList):
-    """The list of entries with the deliveries of the events on the page, read with one query."""
+    """The list of entries, each with how often its event came again: ``again``."""
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read the page, then the repeats of its events."""
+        """Read the page and the repeats of its events with one query."""
+        again = JournalEntry.objects.filter(repeat_of=OuterRef("event_id")).order_by()
+        count = again.values("repeat_of").annotate(n=Count("pk")).values("n")
+        self.queryset = self.queryset.annotate(again=Coalesce(Subquery(count), 0))
         super().get_results(request)
-        rows: list[Any] = list(self.result_list)
-        repeats = repeats_of(row.event_id for row in rows)
-        for row in rows:
-            row.deliveries = 1 + repeats.get(row.event_id, 0) if row.event_id else None
-        self.result_list = rows
 
 
-@admin.register(JournalEntry)
-class JournalEntryAdmin(PageAdmin):
-    """Browse, search and filter what we learned, tried and did."""
+class EntryAdmin(PageAdmin):
+    """Columns of a list of entries, and the page of one."""
 
     change_form_template = "admin/orders/journalentry/change_form.html"
-    list_display = [
-        "number", "outcome_badge", "type_text", "about", "source_mark", "received", "behind",
-        "times",
-    ]  # fmt: skip
-    list_filter = [OutcomeFilter, SourceFilter, RecordedFilter]
     search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
     search_help_text = "Event or order ID, or its first characters"
     ordering = ["-id"]  # newest first, from the primary key
@@ -59,11 +49,8 @@ class JournalEntryAdmin(PageAdmin):
     @admin.display(description="Event")
     def number(self, row: JournalEntry) -> SafeString | str:
         """The event's id; what is no event has its number in the journal."""
-        return (
-            short_id(row.event_id or row.repeat_of)
-            if row.event_id or row.repeat_of
-            else f"No. {row.pk}"
-        )
+        event_id = row.event_id or row.repeat_of
+        return short_id(event_id) if event_id else f"No. {row.pk}"
 
     @admin.display(description="Outcome")
     def outcome_badge(self, row: JournalEntry) -> SafeString:
@@ -100,39 +87,49 @@ class JournalEntryAdmin(PageAdmin):
     @admin.display(description="Deliveries")
     def times(self, row: Any) -> str:
         """How often the event came."""
-        return str(row.deliveries) if row.deliveries else "repeat" if row.repeat_of else "—"
+        if row.repeat_of:
+            return "repeat"
+        return str(1 + row.again) if row.event_id else self.empty_value_display
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The change list that knows deliveries."""
         return JournalChangeList
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[JournalEntry]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the entries; a list needs no payloads."""
         return super().get_queryset(request).defer("payload")
 
     def page(self, request: HttpRequest, row: JournalEntry) -> dict[str, Any]:
-        """Return what became of it and why, its repeats, and its payload to those who may see it."""
-        again = JournalEntry.objects.filter(repeat_of=row.event_id) if row.event_id else None
+        """Return what became of it and why, each receipt, and its payload to those who may see it."""
+        receipts = receipts_of(row)
         return {
             "about": about(row),
-            "outcome_sentence": outcome_sentence(row),
+            "sentence": why(_dealt(row), _others(row), timezone.get_current_timezone()),
+            "created_at": created_at(bytes(row.payload)),
+            "receipts": receipts,
             "payload": readable(row.payload) if request.user.has_perm(PAYLOAD) else "",
-            "repeats": again.order_by("pk").defer("payload") if again is not None else [],
-            "history_url": f"{url}#entry-{row.pk}" if (url := subject_url(row)) else "",
+            "history_url": _history_url(row, receipts),
         }
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str
     ) -> tuple[QuerySet, bool]:
         """Search by what was pasted."""
-        return search.entries(queryset, search_term), False
+        if not search_term.strip():
+            return queryset, False
+        found = search.entries(JournalEntry.objects.all(), search_term)
+        return queryset.filter(pk__in=found.order_by().values("pk")), False
 
 
-def outcome_sentence(entry: JournalEntry) -> str:
-    """Return what became of an entry, with the reason where it is plain."""
-    if entry.repeat_of:
-        return "No change: this event came before, and is applied once."
-    return OUTCOMES[Outcome(entry.outcome)]
+@admin.register(JournalEntry)
+class JournalEntryAdmin(EntryAdmin):
+    """Browse, search and filter what we learned, tried and did."""
+
+    list_display = [
+        "number", "outcome_badge", "type_text", "about", "source_mark", "received", "behind",
+        "times",
+    ]  # fmt: skip
+    list_filter = [OutcomeFilter, SourceFilter, RecordedFilter]
 
 
 def readable(payload: bytes | memoryview) -> str:
@@ -142,6 +139,15 @@ def readable(payload: bytes | memoryview) -> str:
         return json.dumps(json.loads(text), indent=2)
     except (ValueError, RecursionError):
         return text
+
+
+def created_at(payload: bytes) -> datetime | None:
+    """Return when upstream made an event, as its payload says; None where it does not."""
+    try:
+        event = json.loads(payload)
+        return moment(event, "created_at") if isinstance(event, dict) else None
+    except (ValueError, RecursionError, UnreadableError):
+        return None
 
 
 def subject_url(entry: JournalEntry) -> str:
@@ -159,8 +165,43 @@ def about(entry: JournalEntry) -> SafeString | str:
     return format_html('<a href="{}">{} {}</a>', url, kind, short_id(pk)) if url else ""
 
 
-def repeats_of(event_ids: Any) -> dict[Any, int]:
-    """Return how often each of these events came again, with one query."""
-    wanted = [event_id for event_id in event_ids if event_id]
-    again = JournalEntry.objects.filter(repeat_of__in=wanted).order_by()
-    return dict(again.values_list("repeat_of").annotate(n=Count("pk")))
+def receipts_of(entry: JournalEntry) -> Sequence[Any]:
+    """Return the entries of each time the same event came, the first one first; none where it is no event.
+
+    Each has how far it was ``behind`` the event.
+    """
+    event_id: UUID | None = entry.event_id or entry.repeat_of
+    if event_id is None or entry.source != Source.WEBHOOK:
+        return []
+    same = JournalEntry.objects.filter(Q(event_id=event_id) | Q(repeat_of=event_id))
+    receipts: list[Any] = list(same.order_by("pk").defer("payload"))
+    for receipt in receipts:
+        receipt.behind = receipt.recorded_at - receipt.occurred_at
+    return receipts
+
+
+def _history_url(entry: JournalEntry, receipts: Sequence[JournalEntry]) -> str:
+    """Return its place in the history; a repeat has that of the first copy, where that is about the same."""
+    url = subject_url(entry)
+    first = next((each for each in receipts if each.event_id), entry)
+    anchor = first if subject_url(first) == url else entry
+    return f"{url}#entry-{anchor.pk}" if url else ""
+
+
+def _others(entry: JournalEntry) -> list[Dealt]:
+    """Return the entries about the same object that were applied up to then: one query, from an index."""
+    if entry.applied_at is None or not subject_url(entry):
+        return []
+    same = JournalEntry.objects.filter(
+        portfolio_order_id=entry.portfolio_order_id,
+        order_id=entry.order_id,
+        repeat_of=None,
+        outcome__in=[Outcome.APPLIED, Outcome.NO_CHANGE],
+        applied_at__lte=entry.applied_at,
+    ).exclude(pk=entry.pk)
+    rows = same.values_list(*Seen._fields, "applied_at")
+    return [Dealt(Seen._make(row[:-1]), row[-1]) for row in rows]
+
+
+def _dealt(entry: JournalEntry) -> Dealt:
+    return Dealt(Seen(*(getattr(entry, name) for name in Seen._fields)), entry.applied_at)
