@@ -17,7 +17,7 @@ class Content:
     """One event of a delivery; ``entry`` is the first of it in the journal, None if there is none."""
 
     type: str
-    event_id: UUID | None
+    event_id: UUID
     entry: JournalEntry | None
     is_repeat: bool  # it had come before, with another delivery or in this one
 
@@ -30,10 +30,10 @@ def contents_of(delivery: Delivery) -> list[Content]:
         events = events_in(bytes(delivery.body))[:MOST_SHOWN]
     except UnreadableBodyError:
         return []
-    ids = [_event_id(event) for event in events]
-    known = JournalEntry.objects.filter(event_id__in={pk for pk in ids if pk}).defer("payload")
+    ids = [event_id_of(event) for event in events]
+    known = JournalEntry.objects.filter(event_id__in=set(ids)).defer("payload")
     entries = {entry.event_id: entry for entry in known}
-    seen: set[UUID | None] = set()
+    seen: set[UUID] = set()
     found = []
     for event, event_id in zip(events, ids, strict=True):
         entry = entries.get(event_id)
@@ -48,8 +48,9 @@ def text_of(delivery: Delivery) -> str:
     return "" if delivery.body is None else bytes(delivery.body).decode(errors="backslashreplace")
 
 
-def _event_id(event: object) -> UUID | None:
+def event_id_of(event: object) -> UUID:
+    """Return the id under which the journal has an event, whatever that is."""
     try:
         return facts.event_id(event, facts.dump(event))
-    except UnreadableError:
-        return None
+    except UnreadableError as error:  # as journal.record_events makes it
+        return facts.event_id(event, str(error).encode())

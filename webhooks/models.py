@@ -5,6 +5,9 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
+from orders.models import JournalEntry
+from orders.tracked import Source
+
 
 class Verdict(models.TextChoices):
     """What we made of a delivery. The first two were answered 200, the last 401."""
@@ -55,3 +58,21 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"Delivery {self.pk}"
+
+
+class EventManager(models.Manager["Event"]):
+    """The entries of the journal that webhooks brought."""
+
+    def get_queryset(self) -> models.QuerySet["Event"]:
+        """Return the events and their repeats."""
+        return super().get_queryset().filter(source=Source.WEBHOOK)
+
+
+class Event(JournalEntry):
+    """An entry of the journal that a webhook brought; what is about the journal is in ``orders``."""
+
+    objects: ClassVar[EventManager] = EventManager()
+
+    class Meta:
+        proxy = True
+        default_permissions: ClassVar = []  # those of journal entries hold

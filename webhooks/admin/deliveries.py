@@ -1,22 +1,26 @@
 """The list of deliveries and the page of one."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db import InterfaceError, OperationalError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orders import search
-from orders.admin.columns import DeskList
 from orders.admin.filters import ChoiceFilter, MomentFilter
+from orders.admin.pages import PAYLOAD, PageAdmin
 from orders.models import JournalEntry
-from orders.templatetags.desk import ago, duration, exact, pill
-from webhooks import contents
+from orders.templatetags.desk import ago, duration, pill
+from webhooks import contents, evidence, replay
 from webhooks.models import Delivery, Verdict
 
 BADGES = {
@@ -24,8 +28,7 @@ BADGES = {
     Verdict.UNREADABLE: ("failed", "failed"),
     Verdict.REFUSED: ("failed", "slash"),
 }
-OLD = timedelta(minutes=10)  # the longest pause between two attempts of upstream
-AHEAD = timedelta(seconds=60)  # further than clocks should differ
+REPLAY = "webhooks.replay_delivery"
 MOST_MATCHES = 1000  # deliveries found by the id of an order
 
 
@@ -52,9 +55,10 @@ class ReceivedFilter(MomentFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(DeskList):
+class DeliveryAdmin(PageAdmin):
     """What came in over HTTP, whether we took it or not."""
 
+    change_form_template = "admin/webhooks/delivery/change_form.html"
     list_display = [
         "received", "number", "verdict_badge", "events", "new", "size_text", "key_id",
         "signature_age",
@@ -64,20 +68,11 @@ class DeliveryAdmin(DeskList):
     search_fields = ["pk"]  # shows the box; what is searched is decided below
     search_help_text = "Delivery number, event, order or key ID"
     ordering = ["-received_at", "-id"]
-    fields = [
-        "received_exactly", "verdict_badge", "reason", "key_id", "signature_age", "size_text", "events",
-        "new",
-    ]  # fmt: skip
 
     @admin.display(description="Received")
     def received(self, row: Delivery) -> SafeString | str:
         """When it came."""
         return ago(row.received_at)
-
-    @admin.display(description="Received")
-    def received_exactly(self, row: Delivery) -> SafeString | str:
-        """When it came, to the second."""
-        return exact(row.received_at)
 
     @admin.display(description="Number")
     def number(self, row: Delivery) -> str:
@@ -105,13 +100,7 @@ class DeliveryAdmin(DeskList):
         """How old the signature was when it came; amber where that is odd."""
         if row.signed_at is None:
             return self.empty_value_display
-        age = row.received_at - row.signed_at
-        words = duration(age) if age >= timedelta() else f"{duration(-age)} in the future"
-        return (
-            format_html('<span class="late">{}</span>', words)
-            if age > OLD or age < -AHEAD
-            else words
-        )
+        return age_text(row.signed_at, row.received_at)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         """Return the deliveries; a list needs neither bodies nor headers."""
@@ -123,22 +112,60 @@ class DeliveryAdmin(DeskList):
         """Search by a delivery's number, by what its events are about, or by a key."""
         return _found(queryset, search_term.strip()), False
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show a delivery with its headers, its events, and to those who may its body."""
-        context = {**(extra_context or {}), "title": f"Delivery {object_id}"}
-        delivery = self.get_object(request, object_id)
-        if delivery is not None and self.has_view_permission(request, delivery):
-            context |= {"headers": sorted(delivery.headers.items())}
-            context |= {"contents": contents.contents_of(delivery)}
-            if request.user.has_perm("orders.view_payload"):
-                context |= {"body": contents.text_of(delivery)}
-        return super().change_view(request, object_id, form_url, context)
+    def get_urls(self) -> list[Any]:
+        """Add the button."""
+        press = self.press_process_again
+        return [self.button("process_again", REPLAY, press, key="int"), *super().get_urls()]
+
+    def page(self, request: HttpRequest, row: Delivery) -> dict[str, Any]:
+        """Return what was made of it, its signature, headers and events, and to those who may its body."""
+        signature = evidence.evidence_in(row.headers, key_id=row.key_id)
+        signed_at = row.signed_at or (signature.created if signature else None)
+        return {
+            "title": f"Delivery {row.pk}",
+            "verdict": self.verdict_badge(row),
+            "sentence": verdict_sentence(row),
+            "signature": signature,
+            "age": age_text(signed_at, row.received_at) if signed_at else "",
+            "doubt": evidence.doubt(signed_at, row.received_at) if signed_at else "",
+            "headers": sorted(row.headers.items()),
+            "contents": contents.contents_of(row),
+            "body": contents.text_of(row) if request.user.has_perm(PAYLOAD) else "",
+            "again_url": reverse(f"admin:{self._name('process_again')}", args=[row.pk]),
+        }
+
+    def press_process_again(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Process a delivery again, tell what came of it, and lead back to it."""
+        get_object_or_404(Delivery, pk=pk)
+        actor = request.user.get_username()
+        try:
+            done = replay.process_again(pk, actor=actor, now=timezone.now())
+        except (OperationalError, InterfaceError):
+            messages.error(request, "The database is busy. Nothing was done, try again.")
+            return self.to_page(pk)
+        is_left = done.reason or done.again.quarantined or done.again.pending
+        level = messages.WARNING if is_left else messages.SUCCESS
+        messages.add_message(request, level, f"Processed again. {done.sentence}")
+        return self.to_page(pk)
+
+
+def age_text(signed_at: datetime, received_at: datetime) -> SafeString | str:
+    """Return how old a signature was when it came; amber where that is odd."""
+    age = received_at - signed_at
+    words = duration(age) if age >= timedelta() else f"{duration(-age)} in the future"
+    is_odd = evidence.doubt(signed_at, received_at)
+    return format_html('<span class="late">{}</span>', words) if is_odd else words
+
+
+def verdict_sentence(delivery: Delivery) -> str:
+    """Return what was made of a delivery, and why."""
+    if delivery.verdict == Verdict.REFUSED:
+        return f"Refused, answered 401: {delivery.reason}. Nothing of it was recorded."
+    if delivery.verdict == Verdict.UNREADABLE:
+        return f"Correctly signed and answered 200, but {delivery.reason}. Its body is kept."
+    new = delivery.events - delivery.repeats
+    events = "1 event" if delivery.events == 1 else f"{delivery.events:,} events"
+    return f"Correctly signed, stored and answered 200: {events}, {new:,} of them new."
 
 
 def _found(rows: QuerySet, term: str) -> QuerySet:
