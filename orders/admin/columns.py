@@ -10,7 +10,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from backoffice.admin import CappedPage, CappedPaginator, ReadOnlyAdmin
+from backoffice.admin import ReadOnlyAdmin
+from orders.admin.pagination import DeskPaginator, TabbedPaginator
+from orders.admin.tabs import Tab, tabs
 from orders.clocks import RESTING_TYPES
 from orders.lifecycle import PROBLEMS
 from orders.models import Order, PortfolioOrder
@@ -25,17 +27,6 @@ from orders.templatetags.desk import (
     source_word,
     stale_badge,
 )
-
-
-class DeskPaginator(CappedPaginator):
-    """Remembers the page it made: a list too long to count links to its neighbours only."""
-
-    shown: CappedPage
-
-    def page(self, number: Any) -> CappedPage:
-        """Return one page."""
-        self.shown = super().page(number)
-        return self.shown
 
 
 class DeskList(ReadOnlyAdmin):
@@ -57,8 +48,8 @@ class DeskList(ReadOnlyAdmin):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Only our filters can be asked for by the URL: most columns have no index."""
-        given = self.get_list_filter(request)
-        return lookup in {getattr(each, "parameter_name", None) for each in given}
+        given: Any = self.get_list_filter(request)
+        return any(lookup in each.names() for each in given)
 
 
 class TrackedList(DeskList):
@@ -122,6 +113,8 @@ class TrackedChangeList(ChangeList):
 class PortfolioOrderChangeList(TrackedChangeList):
     """The list of portfolio orders with the progress of those on the page, read with one query."""
 
+    paginator: TabbedPaginator
+
     def get_results(self, request: HttpRequest) -> None:
         """Read the page, then its progress."""
         super().get_results(request)
@@ -131,11 +124,18 @@ class PortfolioOrderChangeList(TrackedChangeList):
             row.progress = known.get(row.pk)
         self.result_list = rows
 
+    @property
+    def tabs(self) -> list[Tab]:
+        """The tabs above the list."""
+        return tabs(self.params, self.paginator.found, self.get_query_string)
 
-def progress_column(progress: Progress | None) -> SafeString | str:
+
+def progress_column(progress: Progress | None, *, is_final: bool) -> SafeString | str:
     """Return "7 of 12 filled" over a bar."""
     if progress is None:
-        return format_html('<span class="quiet">{}</span>', "waiting for orders")
+        return format_html(
+            '<span class="quiet">{}</span>', "no orders" if is_final else "waiting for orders"
+        )
     words = f"{progress.filled} of {progress.total} filled"
     return format_html("{}<br>{}", words, bar(progress, "small"))
 

@@ -1,18 +1,19 @@
 """Filters of the lists: closed sets of choices only, each answered from an index."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib.admin import ModelAdmin, SimpleListFilter
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from orders.lifecycle import CONFLICT, KNOWN_STATUSES, MISTRADE, NOT_FOUND, UNKNOWN_STATUS
-from orders.models import Order, Outcome, PortfolioOrder
+from orders.lifecycle import KNOWN_STATUSES, OPEN_STATUSES
+from orders.models import Outcome
 from orders.tracked import Source
 
+DONE = ("DONE", "Filled or settled")
 LIFE = ("NEW", "PROCESSING", "FILLED", "SETTLED", "CANCELLED")  # in the order in which it passes
 
 
@@ -21,6 +22,11 @@ class ChoiceFilter(SimpleListFilter):
 
     choices_given: ClassVar[Iterable[tuple[str, str]]] = ()
     any_label: ClassVar[str] = "All"
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the parameters that it reads."""
+        return [str(cls.parameter_name)]
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> list[tuple[str, str]]:
         """The choices."""
@@ -44,6 +50,7 @@ class StatusFilter(ChoiceFilter):
     title = "Status"
     parameter_name = "status"
     choices_given = [
+        ("OPEN", "Open"),
         *((word, word.capitalize()) for word in sorted(KNOWN_STATUSES, key=LIFE.index)),
         ("OTHER", "Unknown"),
     ]
@@ -51,10 +58,24 @@ class StatusFilter(ChoiceFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Return the rows in the status chosen."""
         chosen = self.chosen()
+        if chosen == "OPEN":
+            return queryset.filter(status__in=OPEN_STATUSES)
+        if chosen == "DONE":
+            return queryset.filter(status__in=["FILLED", "SETTLED"])
         if chosen == "OTHER":
             flagged = queryset.filter(problems__gt=0)  # each of them is: few rows, and an index
             return flagged.exclude(status__in=[*KNOWN_STATUSES, ""])
         return queryset.filter(status=chosen) if chosen else queryset
+
+
+class PortfolioOrderStatusFilter(StatusFilter):
+    """The same, with what has been traded in one choice: a portfolio order settles days later."""
+
+    choices_given = [
+        choice
+        for given in StatusFilter.choices_given
+        for choice in ([given, DONE] if given[0] == "SETTLED" else [given])
+    ]
 
 
 class FreshnessFilter(ChoiceFilter):
@@ -84,67 +105,72 @@ class OrderFreshnessFilter(FreshnessFilter):
     choices_given = [("due", "Check due"), ("overdue", "Check overdue")]
 
 
-class ProblemFilter(ChoiceFilter):
-    """By what people should look at; a portfolio order has the problems of its orders, too."""
-
-    title = "Problems"
-    parameter_name = "problem"
-    bits: ClassVar[dict[str, int]] = {
-        "conflict": CONFLICT,
-        "unknown": UNKNOWN_STATUS,
-        "mistrade": MISTRADE,
-        "not_found": NOT_FOUND,
-    }
-    choices_given = [
-        ("any", "Any problem"),
-        ("missed", "Missed webhooks"),
-        ("conflict", "Filled and cancelled"),
-        ("unknown", "Unknown status"),
-        ("mistrade", "Cancelled execution"),
-        ("not_found", "Not found at broker"),
-    ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        """Return the rows with the problem chosen."""
-        chosen = self.chosen()
-        if not chosen:
-            return queryset
-        questions = [self._ask(rows, chosen) for rows in self._tables(queryset)]
-        first, *rest = [ids.order_by() for pair in questions for ids in pair]
-        return queryset.filter(pk__in=first.union(*rest))
-
-    def _tables(self, queryset: QuerySet) -> list[tuple[QuerySet, str]]:
-        if queryset.model is PortfolioOrder:
-            linked = Order.objects.filter(portfolio_order__isnull=False)
-            return [(PortfolioOrder.objects.all(), "pk"), (linked, "portfolio_order_id")]
-        return [(Order.objects.all(), "pk")]
-
-    def _ask(self, table: tuple[Any, str], chosen: str) -> list[QuerySet]:
-        rows, column = table
-        missed = rows.missed(now=timezone.now()).values_list(column)
-        if chosen == "missed":
-            return [missed]
-        some = rows.filter(problems__gt=0)
-        if chosen == "any":
-            return [missed, some.values_list(column)]
-        bit = self.bits[chosen]
-        return [some.alias(bit=F("problems").bitand(bit)).filter(bit=bit).values_list(column)]
-
-
 class MomentFilter(ChoiceFilter):
-    """By a moment: today, the last 7 and the last 30 days, in the display zone."""
+    """By a moment, in the display zone: today, the last days, or the days from one to another.
 
+    ``?placed=7d``, or ``?placed_from=2026-11-01&placed_to=2026-11-22``, where the last day counts;
+    a text that is no day is as none.
+    """
+
+    template = "admin/orders/includes/moment_filter.html"
     any_label = "Any time"
     column: ClassVar[str]
     days: ClassVar[dict[str, int]] = {"today": 0, "7d": 6, "30d": 29}
     choices_given = [("today", "Today"), ("7d", "Last 7 days"), ("30d", "Last 30 days")]
 
+    def __init__(
+        self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: ModelAdmin
+    ) -> None:
+        super().__init__(request, params, model, model_admin)
+        from_, to = (params.pop(name, [""])[-1] for name in self.names()[1:])
+        self.first, self.last = _day(from_), _day(to)
+        self.kept: list[tuple[str, str]] = []
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the parameters: of the choice, of the first day and of the last."""
+        name = str(cls.parameter_name)
+        return [name, f"{name}_from", f"{name}_to"]
+
+    def expected_parameters(self) -> list[str | None]:
+        """Return all of them, for the link that clears the filters."""
+        return [*self.names()]
+
+    @property
+    def is_range(self) -> bool:
+        """Whether days were given instead of a choice."""
+        return bool(self.first or self.last)
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """The choices as links that take the days away, and what the form of the days keeps."""
+        self.kept = [
+            (name, value)
+            for name, values in changelist.filter_params.items()
+            for value in values
+            if name not in self.names()
+        ]
+        ends = dict.fromkeys(self.names()[1:])
+        links = [ends, *({**ends, self.parameter_name: given} for given, _ in self.lookup_choices)]
+        for choice, link in zip(super().choices(changelist), links, strict=True):
+            gone = [self.parameter_name] if link is ends else []
+            query = changelist.get_query_string(link, gone)
+            yield {
+                **choice,
+                "query_string": query,
+                "selected": choice["selected"] and not self.is_range,
+            }
+
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        """Return the rows since the beginning of the first day."""
-        chosen = self.chosen()
-        if not chosen:
-            return queryset
-        return queryset.filter(**{f"{self.column}__gte": start_of_day(self.days[chosen])})
+        """Return the rows from the beginning of the first day to the end of the last."""
+        first, last = self.first, self.last
+        if not self.is_range and (chosen := self.chosen()):
+            first = timezone.localdate() - timedelta(days=self.days[chosen])
+        if first:
+            queryset = queryset.filter(**{f"{self.column}__gte": start_of(first)})
+        if last:
+            after = start_of(last + timedelta(days=1))
+            queryset = queryset.filter(**{f"{self.column}__lt": after})
+        return queryset
 
 
 class PlacedFilter(MomentFilter):
@@ -197,8 +223,14 @@ class SourceFilter(TypeFilter):
     choices_given = Source.choices
 
 
-def start_of_day(days_ago: int) -> datetime:
+def start_of(day: date) -> datetime:
     """Return midnight of a day in the display zone, right on days of 23 and 25 hours too."""
-    day = timezone.localdate() - timedelta(days=days_ago)
-    naive = datetime.combine(day, datetime.min.time())
-    return timezone.make_aware(naive)
+    return timezone.make_aware(datetime.combine(day, datetime.min.time()))
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1900 <= day.year < 9999 else None  # its neighbours exist in every zone, too

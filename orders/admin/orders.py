@@ -14,12 +14,12 @@ from orders import search
 from orders.admin.filters import (
     OrderFreshnessFilter,
     PlacedFilter,
-    ProblemFilter,
     SideFilter,
     StatusFilter,
 )
 from orders.admin.history import show
 from orders.admin.pages import OrderPageAdmin
+from orders.admin.problems import ProblemFilter
 from orders.history import history_of_order
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
@@ -78,6 +78,7 @@ class OrderAdmin(OrderPageAdmin):
         return {
             **frame,
             **_place(row),
+            "timeline": history,
             "history": show(history, request, [Filter.ALL, Filter.PROBLEMS, Filter.CHECKS]),
             "executions": row.executions.order_by("transaction_time", "pk"),
             "notices": notices(

@@ -19,15 +19,16 @@ from orders.admin.downloads import export_history, export_orders, history_of_one
 from orders.admin.filters import (
     FreshnessFilter,
     PlacedFilter,
-    ProblemFilter,
-    StatusFilter,
+    PortfolioOrderStatusFilter,
     TypeFilter,
 )
 from orders.admin.history import show
 from orders.admin.pages import EXPORT, REFETCH, OrderPageAdmin
+from orders.admin.pagination import TabbedPaginator
+from orders.admin.problems import ProblemFilter
 from orders.amounts import average_price
 from orders.history import history_of
-from orders.lifecycle import Kind
+from orders.lifecycle import Kind, is_final
 from orders.models import Execution, Order, PortfolioOrder
 from orders.notices import notices
 from orders.progress import Progress
@@ -41,11 +42,15 @@ class PortfolioOrderAdmin(OrderPageAdmin):
 
     kind = Kind.PORTFOLIO_ORDER
     change_form_template = "admin/orders/portfolioorder/change_form.html"
+    change_list_template = "admin/orders/portfolioorder/change_list.html"
     actions = [refetch_selected, export_history, export_orders]
     list_display = [
         "short_id", "status_badge", "type_word", "amount", "progress", "placed", "last_heard",
     ]  # fmt: skip
-    list_filter = [StatusFilter, FreshnessFilter, ProblemFilter, PlacedFilter, TypeFilter]
+    list_filter = [
+        PortfolioOrderStatusFilter, FreshnessFilter, ProblemFilter, PlacedFilter, TypeFilter,
+    ]  # fmt: skip
+    paginator = TabbedPaginator
     search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
     search_help_text = "Any ID or its first characters, ISIN, or client reference"
 
@@ -57,7 +62,7 @@ class PortfolioOrderAdmin(OrderPageAdmin):
     @admin.display(description="Progress")
     def progress(self, row: Any) -> SafeString | str:
         """How many of its orders are filled."""
-        return progress_column(row.progress)
+        return progress_column(row.progress, is_final=is_final(self.kind, row.status))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The change list that knows progress."""
@@ -93,6 +98,7 @@ class PortfolioOrderAdmin(OrderPageAdmin):
             "orders": orders,
             "export_url": reverse("admin:orders_portfolioorder_history_csv", args=[row.pk]),
             "progress": Progress(Counter(order.status for order in orders)) if orders else None,
+            "timeline": history,
             "history": show(history, request, list(Filter)),
             "notices": notices(
                 row,

@@ -1,0 +1,72 @@
+"""The tabs above the list of portfolio orders: the questions that staff ask all day, some with a count.
+
+A tab is a choice of one filter, so its address is the same as the filter's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from backoffice.together import Rows
+from orders.admin.problems import with_problem
+from orders.models import PortfolioOrder
+
+MOST = 1000  # counted: more are "1,000+"
+TABS: Mapping[str, tuple[str, str]] = {  # the filter and its choice
+    "All": ("", ""),
+    "New": ("status", "NEW"),
+    "Processing": ("status", "PROCESSING"),
+    "Stale": ("freshness", "stale"),
+    "Filled": ("status", "DONE"),
+    "Cancelled": ("status", "CANCELLED"),
+    "Problems": ("problem", "any"),
+}
+FILTERS = ("status", "freshness", "problem")
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A tab; ``count`` is "" where nobody counts."""
+
+    label: str
+    query: str
+    count: str
+    is_current: bool
+
+
+def counted() -> dict[str, Rows]:
+    """Return the questions for the counts, by tab."""
+    rows, now = PortfolioOrder.objects.all(), timezone.now()
+    questions = {
+        "New": rows.filter(status="NEW"),
+        "Processing": rows.filter(status="PROCESSING"),
+        "Stale": rows.stale(now=now),
+        "Problems": with_problem(rows, "any"),
+    }
+    return {label: Rows(question, MOST + 1) for label, question in questions.items()}
+
+
+def tabs(
+    chosen: Mapping[str, str],
+    counts: Mapping[str, int],
+    query: Callable[[dict[str, str], list[str]], str],
+) -> list[Tab]:
+    """Return the tabs; each keeps what is searched for, and every filter that is no tab's.
+
+    ``chosen`` are the parameters of the page, ``query`` makes its query with some added and some removed.
+    """
+    now = {name: chosen[name] for name in FILTERS if name in chosen}
+    return [
+        Tab(
+            label, query(wanted, list(FILTERS)), _count(counts.get(label)), is_current=now == wanted
+        )
+        for label, (name, value) in TABS.items()
+        for wanted in [{name: value} if name else {}]
+    ]
+
+
+def _count(number: int | None) -> str:
+    if number is None:
+        return ""
+    return f"{MOST:,}+" if number > MOST else f"{number:,}"
