@@ -12,6 +12,8 @@ import django
 import pytest
 from django.conf import settings
 
+pytest_plugins = ["tests.browser"]
+
 SERVICES = {"DATABASE_URL": "TEST_DATABASE_URL", "REDIS_URL": "TEST_REDIS_URL"}
 OWN_PREFIXES = ("INVESTMENT_API_", "WEBHOOK_", "POLL_", "STALE_")
 OWN_NAMES = {

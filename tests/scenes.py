@@ -1,0 +1,202 @@
+"""Scenes for the screens: what happened at a desk, told by signed deliveries and answers at their moments."""
+
+import random
+from datetime import timedelta
+from itertools import groupby
+from uuid import UUID
+
+from django.test import Client
+from django.utils import timezone
+
+from orders import journal, projection
+from orders.lifecycle import Kind
+from orders.models import PortfolioOrder
+from orders.tracked import Source
+from tests.signed import envelope, post, publish
+from tests.stories import START, at, event, named, order, portfolio_order
+
+INSTRUMENTS = [
+    "IE00B8GKDB10", "DE0008404005", "IE00BK5BQT80", "IE00BKM4GZ66", "FR0000120271",
+    "DE0007236101", "US67066G1040", "GB0009895292",
+]  # fmt: skip
+RECOVERED = UUID(named("recovered"))
+SHOWN = START + timedelta(hours=1, minutes=32)  # when people look at the scenes
+FIRST_WEBHOOK = -7 * 86_400
+SUBSCRIBED = {
+    "id": named("subscribed"),
+    "created_at": at(FIRST_WEBHOOK),
+    "type": "WEBHOOK.TEST",
+    "object": {"id": named("subscription")},
+}
+WAY = 1.2  # seconds that a webhook usually takes
+
+
+class Desk:
+    """A desk to which things happen, each at its moment (seconds after START)."""
+
+    def __init__(self, traveller):
+        self._traveller = traveller
+        self._client = Client()
+        # Webhooks are expected of what was placed after the first that ever came.
+        self.receive(FIRST_WEBHOOK, SUBSCRIBED)
+
+    def go(self, seconds):
+        """Make it so many seconds after START."""
+        self._traveller.move_to(START + timedelta(seconds=seconds), tick=False)
+
+    def receive(self, seconds, *events):
+        """Have upstream deliver events, and apply them."""
+        self.go(seconds)
+        publish()
+        assert post(self._client, envelope(*events)).status_code == 200
+        projection.drain(now=timezone.now())
+
+    def polled(self, seconds, *answers):
+        """Have the poller get answers, (kind, object), and apply them."""
+        self.go(seconds)
+        for kind, answer in answers:
+            about = UUID(answer["id"])
+            journal.record_answer(
+                kind, answer, about=about, source=Source.POLL, actor="", now=timezone.now()
+            )
+        projection.drain(now=timezone.now())
+
+
+def child(number, status, seconds, *, of, **more):
+    """Return an order of a portfolio order, the ``number``-th; each has an instrument of its own."""
+    name = f"{of} {number}"
+    if status == "FILLED":
+        more["executions"] = [(f"{name} trade", "FILLED")]
+    return order(
+        name,
+        status,
+        seconds,
+        parent=of,
+        instrument_id=INSTRUMENTS[number % len(INSTRUMENTS)],
+        **more,
+    )
+
+
+def listing(of, statuses):
+    return [(f"{of} {number}", status) for number, status in enumerate(statuses)]
+
+
+def recovered(desk):
+    """Tell a portfolio order of eight orders; one webhook repeated, one late, three lost and found by a poll.
+
+    So the desk was wrong about it for a while, and says for how long.
+    """
+    of, amount = "recovered", {"cash_amount": "2500.00"}
+    new = [8 + 0.25 * number for number in range(8)]
+    begun = [78, 93, 95, 99, 104, 112, 90, 86]
+    filled = [126, 127, 146, 181, 189, 205, 409, 438]
+    lost, late = {2, 3}, 4
+    parent = portfolio_order(name=of, **amount)
+    desk.receive(0.6, event("PORTFOLIO_ORDER.NEW", parent))
+    news = [event("ORDER.NEW", child(n, "NEW", new[n], of=of)) for n in range(8)]
+    desk.receive(11, *news)
+    desk.receive(14, news[3])
+    started = [event("ORDER.PROCESSING", child(n, "PROCESSING", begun[n], of=of)) for n in range(8)]
+    desk.receive(80, started[0])
+    listed = listing(of, ["PROCESSING"] + ["NEW"] * 7)
+    desk.receive(
+        80.4,
+        event(
+            "PORTFOLIO_ORDER.PROCESSING", portfolio_order("PROCESSING", 79, listed, of, **amount)
+        ),
+    )
+    desk.receive(114, *started[1:])
+    ended = [child(n, "FILLED", filled[n], of=of) for n in range(8)]
+    learned = [moment + WAY for moment in filled]
+    learned[late] = filled[late] + 401
+    for n in sorted(set(range(8)) - lost, key=lambda n: learned[n]):
+        desk.receive(learned[n], event("ORDER.FILLED", ended[n]))
+    final = portfolio_order("FILLED", 439, listing(of, ["FILLED"] * 8), of, **amount)
+    desk.polled(
+        seconds_until_check(RECOVERED),
+        (Kind.PORTFOLIO_ORDER, final),
+        *((Kind.ORDER, ended[n]) for n in sorted(lost)),
+    )
+
+
+def seconds_until_check(pk):
+    """Return when the desk asks about a portfolio order by itself, in seconds after START."""
+    return (PortfolioOrder.objects.get(pk=pk).check_after - START).total_seconds()
+
+
+def busy_day(desk, *, count, until, seed=7):
+    """Tell the last 24 hours before ``until`` (seconds after START): portfolio orders of every kind."""
+    rng = random.Random(seed)
+    happened = []
+    for number in range(count):
+        # Older ones first; more and more towards the end.
+        begin = until - 86_400 * (1 - number / count) ** 2 - 30
+        happened += life(f"day {number}", begin, rng, fate=number % 10)
+    happened.sort(key=lambda each: each[0])
+    for seconds, each in groupby(happened, key=lambda each: each[0]):
+        desk.receive(seconds + WAY, *(it for _, it in each))
+
+
+def life(name, begin, rng, *, fate):
+    """Return (second, event) of one portfolio order; ``fate`` decides how far it gets."""
+    size = rng.randint(3, 12)
+    fixed = {
+        "created_at": at(begin),
+        "type": "SELL" if fate == 4 else "BUY",
+        "cash_amount": rng.choice(["100.00", "250.00", "1000.00", "2500.00", "5000.00"]),
+    }
+    done = {0: size - 2, 1: 0, 2: size // 2}.get(fate, size)
+    last = {3: "CANCELLED", 5: "SETTLED"}.get(fate, "FILLED")
+    moments = [begin, begin + 60, begin + 90 + rng.randint(60, 400)]
+
+    def whole(status, seconds, statuses=(), **more):
+        listed = listing(name, statuses)
+        upstream = portfolio_order(status, seconds, listed, name, **(fixed | more))
+        return seconds, event(f"PORTFOLIO_ORDER.{status}", upstream)
+
+    def parts(status, seconds, numbers, **more):
+        more |= {"created_at": at(begin + 1)}
+        return [
+            (seconds, event(f"ORDER.{status}", child(n, status, seconds, of=name, **more)))
+            for n in numbers
+        ]
+
+    told = [whole("NEW", moments[0]), *parts("NEW", moments[0], range(size if done else 0))]
+    if done:
+        told += [
+            *parts("PROCESSING", moments[1], range(size)),
+            whole("PROCESSING", moments[1], ["PROCESSING"] * size),
+        ]
+    if last == "CANCELLED":
+        reason = {"cancellation_reason": "CANCELLED_BY_TRADING_PARTNER"}
+        told += parts("CANCELLED", moments[2], range(size), **reason)
+        told.append(whole("CANCELLED", moments[2], ["CANCELLED"] * size, **reason))
+    elif done:
+        told += parts("FILLED", moments[2], range(done))
+        if done == size:
+            told.append(whole("FILLED", moments[2], ["FILLED"] * size))
+    if last == "SETTLED":
+        told.append(whole("SETTLED", moments[2] + 30, ["FILLED"] * size))
+    return told
+
+
+def oddities(desk, seconds):
+    """Tell what should not happen: an unknown status, an event without an object, an unsigned delivery."""
+    odd = portfolio_order("SUSPENDED", seconds, name="odd", created_at=at(seconds))
+    desk.receive(seconds + WAY, event("PORTFOLIO_ORDER.SUSPENDED", odd))
+    desk.receive(
+        seconds + WAY, {"id": named("bad"), "type": "ORDER.NEW", "created_at": at(seconds)}
+    )
+    Client().post("/webhooks/investment-api", b"{}", content_type="application/json")
+
+
+def furnish(desk):
+    """Tell a bit of everything, and make it SHOWN."""
+    until = (SHOWN - START).total_seconds()
+    busy_day(desk, count=7, until=until - 600)
+    recovered(desk)
+    oddities(desk, until - 120)
+    desk.go(until)
+    journal.record_note(
+        Kind.PORTFOLIO_ORDER, RECOVERED, "Told the client.", actor="mira", now=timezone.now()
+    )

@@ -1,0 +1,120 @@
+"""Every page of the desk in a browser: its content security policy, its width, print and other media."""
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests import scenes
+from tests.browser import NARROW
+from tests.crawl import pages
+from tests.staff import BACKEND, LIST, browser, html, page
+from tests.stories import START
+
+OVERFLOW = """() => {
+    const page = document.documentElement, width = page.clientWidth;
+    if (page.scrollWidth <= width) return [];
+    return [...document.querySelectorAll('body *')]
+        .filter(it => it.getBoundingClientRect().right > width + 1)
+        .map(it => it.outerHTML.slice(0, 90));
+}"""
+LOST = """() => [...document.querySelectorAll('#content :is(h1, h2, td, dd, ol.history li)')]
+    .filter(it => !it.querySelector('button, input') && !it.checkVisibility())
+    .map(it => it.outerHTML.slice(0, 90))"""
+MOVING = """() => document.getAnimations({subtree: true}).length +
+    [...document.querySelectorAll('*')].filter(it => {
+        const style = getComputedStyle(it);
+        return style.animationName != 'none' || parseFloat(style.transitionDuration) > 0;
+    }).length"""
+# What has a status has its shape: an icon that is drawn, and a border, whatever becomes of colours.
+SHAPELESS = """() => [...document.querySelectorAll('.badge')].filter(it => {
+    const icon = it.querySelector('svg'), style = getComputedStyle(it);
+    return !icon || !icon.getBoundingClientRect().width || style.borderTopStyle == 'none';
+}).map(it => it.outerHTML)"""
+SHOWN = ["/admin/", LIST, page(scenes.RECOVERED)]
+
+
+@pytest.fixture
+def desk():
+    with time_machine.travel(START, tick=False) as traveller:
+        desk = scenes.Desk(traveller)
+        scenes.furnish(desk)
+        yield desk
+
+
+@pytest.mark.django_db
+def test_no_page_holds_an_inline_style_or_script(desk):
+    found = pages(browser(), queries=True)
+
+    assert len(found) > 30
+    for path, answer in found.items():
+        assert html(answer), path
+
+
+def test_no_page_is_complained_about_by_the_browser_or_is_wider_than_768_pixels(look, desk):
+    client = browser()
+    window = look(client, size=NARROW)
+    found = [*pages(client), page(scenes.RECOVERED)]
+
+    assert {"/admin/", LIST, "/admin/auth/user/add/", "/admin/password_change/"} <= {*found}
+    too_wide = {path: wide for path in found if (wide := window.open(path).evaluate(OVERFLOW))}
+    assert too_wide == {}
+    assert window.complaints == []
+
+
+def test_no_page_before_the_desk_is_complained_about_or_is_too_wide(look, settings):
+    settings.REQUIRE_SECOND_FACTOR = True
+    enrolling, stranger = Client(), look(size=NARROW)
+    enrolling.force_login(User.objects.create_superuser("ada"), backend=BACKEND)
+    colleague = look(enrolling, size=NARROW)
+
+    for window, path in [(stranger, "/admin/login/"), (colleague, "/admin/second-factor/")]:
+        assert window.open(path).evaluate(OVERFLOW) == []
+        assert window.path() == path
+        assert window.complaints == []
+
+
+def test_a_browser_that_refuses_something_is_noticed(look):
+    window = look()
+    shown = window.open("/admin/login/")
+
+    shown.evaluate("document.body.insertAdjacentHTML('beforeend', '<b style=\"color: red\">')")
+    shown.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=\"https://example.com/\">')"
+    )
+
+    said = " ".join(window.complaints)
+    assert "Applying inline style violates the following Content Security Policy" in said
+    assert "Loading the image 'https://example.com/' violates" in said
+
+
+def test_a_list_uses_the_whole_width_of_a_narrow_window(look, desk):
+    shown = look(browser(), size=NARROW).open(LIST)
+
+    assert shown.locator("#result_list").bounding_box()["width"] > 0.9 * NARROW[0]
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_print_keeps_what_a_page_says_opens_what_is_folded_and_drops_its_buttons(look, desk, path):
+    shown = look(browser()).open(path)
+    assert shown.get_by_role("button").first.is_visible()
+
+    shown.emulate_media(media="print")
+
+    assert shown.locator("#content").inner_text().strip()
+    assert shown.evaluate(LOST) == []
+    assert [it.inner_text() for it in shown.locator("button").all() if it.is_visible()] == []
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_reduced_motion_and_forced_colours_hide_nothing(look, desk, path):
+    shown = look(browser()).open(path)
+    before = shown.locator("#content").inner_text()
+
+    shown.emulate_media(reduced_motion="reduce")
+    assert shown.evaluate(MOVING) == 0
+    assert shown.locator("#content").inner_text() == before
+
+    shown.emulate_media(forced_colors="active")
+    assert shown.evaluate(SHAPELESS) == []
+    assert shown.locator("#content").inner_text() == before
