@@ -5,10 +5,10 @@ from django.contrib.admin.apps import AdminConfig
 from django.utils.module_loading import autodiscover_modules
 
 # Imported for what loading them does: tasks of any process belong to our Celery app, and the
-# system checks are registered.
-from backoffice import celery, checks
+# system checks and the reader of moments are registered.
+from backoffice import celery, checks, moments
 
-__all__ = ["BackofficeConfig", "OrderDeskAdminConfig", "celery", "checks"]
+__all__ = ["BackofficeConfig", "OrderDeskAdminConfig", "celery", "checks", "moments"]
 
 
 class BackofficeConfig(AppConfig):
