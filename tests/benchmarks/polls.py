@@ -1,0 +1,123 @@
+"""Polls per second against an upstream that takes 50 ms to answer, within the budget.
+
+    [TEST_DATABASE_URL=postgres://...] python -m tests.benchmarks.polls
+
+The sandbox answers, in a thread of this process. Floor: a bare GET of the same address by as many
+threads. Naive form: one poll after the other.
+"""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID, uuid4
+
+import requests
+from django.conf import settings
+from django.utils import timezone
+
+from backoffice.sandbox import Sandbox
+from backoffice.sandbox.placements import Placement
+from orders import journal, polling, projection, reconciliation
+from orders.lifecycle import Kind
+from orders.models import Order, PortfolioOrder
+from orders.tracked import Source
+from tests.benchmarks import ground
+from tests.upstream import KEY, PEM
+
+ANSWER_TIME = 0.05  # seconds
+POLLS = 400
+BUDGET = 1000  # requests a second
+
+
+class Slow(Sandbox):
+    """An upstream that takes its time."""
+
+    asked = 0
+
+    def answer(self, message: Any) -> Any:
+        """Answer after a while."""
+        time.sleep(ANSWER_TIME)
+        self.asked += 1
+        return super().answer(message)
+
+
+def main() -> None:
+    """Measure the floor, the naive form and ours, then the budget."""
+    client_id, key_id = str(uuid4()), str(uuid4())
+    upstream = Slow(
+        client_id=client_id,
+        client_secret="a secret",
+        client_key_id=key_id,
+        client_public_key=KEY.public_key(),
+    )
+    with (
+        ground.database(),
+        patch.multiple(
+            settings,
+            INVESTMENT_API_URL=upstream.serve(),
+            INVESTMENT_API_CLIENT_ID=client_id,
+            INVESTMENT_API_CLIENT_SECRET="a secret",
+            INVESTMENT_API_KEY_ID=key_id,
+            INVESTMENT_API_PRIVATE_KEY=PEM,
+            INVESTMENT_API_MAX_RPS=BUDGET,
+        ),
+    ):
+        try:
+            _measure(upstream)
+        finally:
+            upstream.stop()
+
+
+def _measure(upstream: Slow) -> None:
+    ground.head(f"Polls, {ANSWER_TIME * 1000:.0f} ms of answer time, {polling.THREADS} threads")
+    ids = _place(upstream)
+    floor = _bare(f"{settings.INVESTMENT_API_URL}/orders/{ids[0]}")
+    ground.say("bare GET, unsigned, nothing stored", floor, "requests/s")
+    few = ids[: POLLS // 20]
+    naive = len(few) / ground.seconds(lambda: [_poll(pk) for pk in few])
+    ground.say("naive: one after the other", naive, "polls/s")
+    _make_due(ids)
+    upstream.asked, began = 0, time.perf_counter()
+    polling.poll(now=timezone.now(), tell=lambda result: None)
+    took = time.perf_counter() - began
+    rate = POLLS / took
+    remark = f"{rate / naive:.1f} x naive, {rate / floor:.2f} of bare"
+    ground.say("ours", rate, "polls/s", f"{remark}, {upstream.asked / took:,.0f} requests/s")
+
+
+def _place(upstream: Slow) -> list[UUID]:
+    """Place portfolio orders and record them, as a round of discovery does."""
+    ids = []
+    for _ in range(POLLS):
+        placement = Placement(str(uuid4()), str(uuid4()), "1000.00")
+        answer = upstream.market.place(placement, now=timezone.now())
+        ids.append(UUID(answer["id"]))
+        journal.record_answers(
+            Kind.PORTFOLIO_ORDER, [(ids[-1], answer)], source=Source.POLL, now=timezone.now()
+        )
+    projection.drain(now=timezone.now())
+    return ids
+
+
+def _make_due(ids: list[UUID]) -> None:
+    Order.objects.update(check_after=None)
+    PortfolioOrder.objects.filter(pk__in=ids).update(check_after=timezone.now())
+
+
+def _poll(pk: UUID) -> None:
+    _make_due([pk])
+    reconciliation.check(Kind.PORTFOLIO_ORDER, pk)
+
+
+def _bare(url: str) -> float:
+    def fetch(_: int) -> None:
+        session.get(url, timeout=5)
+
+    session = requests.Session()
+    with ThreadPoolExecutor(polling.THREADS) as pool:
+        return POLLS / ground.seconds(lambda: list(pool.map(fetch, range(POLLS))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Many orders and entries at once, made by the database itself: what a desk holds after some years. PostgreSQL only."""
+
+from django.db import connection
+
+ORDERS_EACH = 5
+ENTRIES_EACH = 25  # four of each order, five of the portfolio order
+FIXED = "'EUR', '250.00', '', 'PORTFOLIO', '', placed, placed + '90s'"
+CLOCKS = "'NEW PROCESSING FILLED SETTLED', problems, missing, placed, 'WEBHOOK', placed, due, 0, ''"
+TRACKED = (
+    "id, status, fact, account_id, currency, cash_amount, client_reference, initiation_flow, "
+    "cancellation_reason, created_at, updated_at, processing_at, filled_at, announced, problems, "
+    "missing_since, heard_at, heard_via, news_at, check_after, checks, check_error"
+)
+
+# Of a hundred two are new, three in process, two settle, five are cancelled; few have a problem.
+PLACED = """
+    SELECT n, md5('portfolio order ' || n)::uuid AS id, md5('account ' || n / 20)::uuid AS account,
+        now() - n * interval '30 s' AS placed, (n %% 5000 = 0)::int AS problems,
+        CASE WHEN n %% 100 < 2 THEN 'NEW' WHEN n %% 100 < 5 THEN 'PROCESSING'
+            WHEN n %% 100 < 7 THEN 'FILLED' WHEN n %% 100 < 12 THEN 'CANCELLED' ELSE 'SETTLED' END AS status,
+        CASE WHEN n %% 1000 = 1 THEN now() - interval '1 h' END AS missing,
+        CASE WHEN n %% 100 < 7 THEN now() + (n %% 21600 - 60) * interval '1 s' END AS due
+    FROM generate_series(%s, %s) AS n"""
+PORTFOLIO_ORDERS = f"""
+    INSERT INTO orders_portfolioorder ({TRACKED}, allocation_id, type, settled_at, cancellation_details)
+    SELECT id, status, '4 2026-03-02T09:00:00.000000 0 0 ' || id, account, {FIXED}, placed + '3 s',
+        placed + '20 s', {CLOCKS}, NULL, CASE WHEN n %% 4 = 0 THEN 'SELL' ELSE 'BUY' END,
+        CASE WHEN status = 'SETTLED' THEN placed + '1 day' END, ''
+    FROM ({PLACED}) AS it"""
+ORDERS = f"""
+    INSERT INTO orders_order ({TRACKED}, portfolio_order_id, instrument_id, side, order_type,
+        execution_flow, quantity, limit_price, stop_price, fee)
+    SELECT md5('order ' || n || ' ' || k)::uuid, CASE status WHEN 'SETTLED' THEN 'FILLED' ELSE status END,
+        '3 2026-03-02T09:00:00.000000 1 0 ' || id, account, {FIXED}, placed + '3 s', placed + '20 s',
+        'NEW PROCESSING FILLED', 0, NULL, placed, 'WEBHOOK', placed, NULL, 0, '', id,
+        'IE00B' || lpad(((n * 7 + k) %% 500)::text, 6, '0') || '9', 'BUY', 'MARKET',
+        'STRAIGHT_THROUGH', '2.5', '', '', '0.0'
+    FROM ({PLACED}) AS it, generate_series(1, {ORDERS_EACH}) AS k"""
+ENTRY = "portfolio_order_id, order_id, source, outcome, event_id, delivery_id, type, status"
+ENTRY += ", occurred_at, recorded_at, applied_at, actor, message, payload"
+WORDS = "(VALUES (1, 'NEW'), (2, 'PROCESSING'), (3, 'FILLED'), (4, 'SETTLED'), (5, 'SETTLED')) AS words(w, word)"
+TOLD = (
+    "placed + w * interval '1 s', placed + w * interval '2 s', placed + w * interval '2 s', '', ''"
+)
+PARENTS_ENTRIES = f"""
+    INSERT INTO orders_journalentry ({ENTRY})
+    SELECT id, NULL, 'WEBHOOK', 'APPLIED', md5('event ' || n || w)::uuid, n, 'PORTFOLIO_ORDER.' || word,
+        word, {TOLD}, ''::bytea
+    FROM ({PLACED}) AS it, {WORDS}"""
+ORDERS_ENTRIES = f"""
+    INSERT INTO orders_journalentry ({ENTRY})
+    SELECT NULL, md5('order ' || n || ' ' || k)::uuid, 'WEBHOOK', 'APPLIED',
+        md5('event ' || n || ' ' || k || w)::uuid, n, 'ORDER.' || word, word, {TOLD}, ''::bytea
+    FROM ({PLACED}) AS it, generate_series(1, {ORDERS_EACH}) AS k, {WORDS} WHERE w < 5"""
+
+
+def fill(first: int, last: int, *, with_entries: bool = False) -> None:
+    """Add portfolio orders ``first`` to ``last``, each with its orders, and with its journal."""
+    statements = [PORTFOLIO_ORDERS, ORDERS]
+    if with_entries:
+        statements += [PARENTS_ENTRIES, ORDERS_ENTRIES]
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement, [first, last])
+        cursor.execute("ANALYZE orders_portfolioorder, orders_order, orders_journalentry")
