@@ -238,7 +238,6 @@ class Installation:
         (self._folder / "client-public.pem").write_bytes(public)
         return {
             "PATH": os.environ["PATH"],
-            "PYTHONUNBUFFERED": "1",
             **{f"{name}_FILE": str(self._folder / name) for name in secrets},
             "ALLOWED_HOSTS": "desk.example.com",
             "INVESTMENT_API_URL": f"http://127.0.0.1:{self._sandbox_port}",
