@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, transaction
 
+from backoffice.database import may_pass
 from orders import facts
 from orders.attributes import UnreadableError
 from orders.batch import Batch
@@ -69,10 +70,8 @@ def _apply_next(*, now: datetime, only: Sequence[int] | None, limit: int) -> Dra
             entries = _claim(only=only, limit=limit)
             claimed = [entry.pk for entry in entries]
             return _apply(entries, now=now)
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:  # whatever it is, it must not hold up the feed
-        if not claimed:
+        if may_pass(error) or not claimed:
             raise
         if len(claimed) == 1:
             return _quarantine(claimed[0], error, now=now)

@@ -223,6 +223,17 @@ def test_events_that_cannot_be_recorded_are_kept_as_bytes_and_do_not_hold_up_the
     assert kept.reason.startswith("its events cannot be recorded: IntegrityError")
 
 
+def test_a_delivery_with_more_events_than_the_database_takes_at_once_does_not_hold_up_the_feed(
+    monkeypatch,
+):
+    def fail(*args, **kwargs):
+        raise OperationalError("too many SQL variables")
+
+    monkeypatch.setattr(journal, "record_events", fail)
+
+    assert receive(envelope(event())).verdict == Verdict.UNREADABLE
+
+
 def test_a_database_that_cannot_take_anything_now_is_told_to_the_caller(monkeypatch):
     def fail(*args, **kwargs):
         raise OperationalError("the connection is lost")

@@ -282,6 +282,22 @@ def test_an_entry_that_the_database_refuses_is_found_by_halving(monkeypatch):
     assert len(names) > 2
 
 
+def test_a_batch_that_is_too_large_for_the_database_is_halved_and_not_pending_for_ever():
+    def refuse(execute, sql, params, many, context):
+        if len(params or ()) > 999:  # as SQLite does from a number on that differs between builds
+            raise OperationalError("too many SQL variables")
+        return execute(sql, params, many, context)
+
+    listed = {name: [(f"{name} {n}", "NEW") for n in range(300)] for name in "PQRSTU"}
+    for name, lines in listed.items():
+        record(event("PORTFOLIO_ORDER.NEW", portfolio_order(orders=lines, name=name)))
+
+    with connection.execute_wrapper(refuse):
+        done = projection.drain(now=NOW)
+
+    assert (done.applied, Order.objects.count()) == (6, 6 * 300)
+
+
 def test_a_lost_connection_leaves_everything_pending(monkeypatch):
     def lost(entries, *, now):
         raise OperationalError("server closed the connection unexpectedly")

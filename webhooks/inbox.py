@@ -9,10 +9,11 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from prometheus_client import Counter
 
 from backoffice import health
+from backoffice.database import may_pass
 from backoffice.http_signatures import Message, SignatureError, Verified, key_ids
 from orders import journal
 from orders.attributes import clean
@@ -62,9 +63,9 @@ def receive(message: Message, *, signature: Verified, now: datetime) -> Delivery
         return _store_unreadable(delivery, str(error))
     try:
         return _store(delivery, events)
-    except (OperationalError, InterfaceError):
-        raise
     except Exception as error:  # a second try says the same: keep the bytes, let the feed go on
+        if may_pass(error):
+            raise
         logger.exception("The events of a delivery cannot be recorded, its body is kept")
         reason = f"its events cannot be recorded: {type(error).__name__}: {error}"
         return _store_unreadable(delivery, reason)
