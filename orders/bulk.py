@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from operator import attrgetter
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.backends.utils import CursorWrapper
 from django.db.models.lookups import In
@@ -24,9 +25,12 @@ class AnyOf(In):
     lookup_name = "any_of"
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        """Return the condition with all ids as one parameter."""
+        """Return the condition with all ids as one parameter; without any nothing is asked at all."""
+        ids = list(self.rhs)
+        if not ids:
+            raise EmptyResultSet
         column, _ = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s)", [list(self.rhs)]
+        return f"{column} = ANY(%s)", [ids]
 
 
 def insert(model: type[models.Model], rows: Sequence[models.Model]) -> int:

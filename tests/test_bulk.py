@@ -64,4 +64,10 @@ def test_any_of_finds_what_in_finds():
         (TWO,),
     }
     assert Order.objects.filter(portfolio_order__pk__any_of=[TWO]).get().pk == ONE
-    assert not Order.objects.filter(pk__any_of=[]).exists()
+
+
+def test_any_of_nothing_asks_the_database_nothing():
+    with CaptureQueriesContext(connection) as queries:
+        assert list(Order.objects.filter(pk__any_of=[])) == []
+
+    assert len(queries) == 0

@@ -19,7 +19,7 @@ def database(*, only: str = "") -> Iterator[None]:
     """Make a database with the product's tables, drop it in the end; ``only`` names the kind it must be."""
     if only and connection.vendor != only:
         raise SystemExit(f"This benchmark needs {only}: set TEST_DATABASE_URL.")
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     name = connection.settings_dict["NAME"]
     if connection.vendor == "sqlite":  # else it would be in memory
         connection.settings_dict["TEST"]["NAME"] = f"{name}.benchmark"
