@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
 from orders.clocks import kind_of
 from orders.durations import duration
 from orders.lifecycle import PROBLEMS, SETTLING, is_final
 from orders.models import Order, PortfolioOrder
-from orders.timeline import Timeline
+from orders.timeline import ASKS, Item, Remark, Timeline
+from orders.tracked import Source
+
+ASKED = {Source.POLL.value: "poll", Source.REFETCH.value: "refetch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +37,39 @@ def notices(
     now: datetime,
 ) -> list[Notice]:
     """Return the notices of a page, the gravest first; ``orders`` are those of a portfolio order."""
-    found = [*_problems(row, orders), *_mismatch(row, orders)]
+    found = [*_problems(row, orders), *_mismatch(row, orders), *_impossible(history)]
     if is_stale:
-        found.append(_stale(row, now))
-    if missed := len(history.missed):
-        webhooks = "webhook" if missed == 1 else "webhooks"
-        headline = f"{missed} expected {webhooks} never arrived."
-        text = f"What {'it' if missed == 1 else 'they'} should have told is marked in the history."
-        found.append(Notice("stale", "warning", headline, text, shows_problems=True))
+        found.append(_stale(row, history, now))
+    if history.missed:
+        found.append(_missed(history.missed))
     return found
+
+
+def _missed(missed: Sequence[Item]) -> Notice:
+    """Return how many webhooks never arrived, and how we know what they should have told."""
+    count = len(missed)
+    headline = f"{count} expected {'webhook' if count == 1 else 'webhooks'} never arrived"
+    by = {item.told.entry.source if item.told else "" for item in missed}
+    if len(by) == 1 and by <= ASKED.keys():
+        was = "was" if count == 1 else "were"
+        text = f"and {was} recovered by {ASKED[by.pop()]}."
+        return Notice("stale", "warning", headline, text, shows_problems=True)
+    text = f"What {'it' if count == 1 else 'they'} should have told is marked in the history."
+    return Notice("stale", "warning", f"{headline}.", text, shows_problems=True)
+
+
+def _impossible(history: Timeline) -> list[Notice]:
+    """Return that something was reported that cannot be, unless a flag on the order says so already."""
+    count = sum(Remark.BACKWARDS in item.remarks for item in history.items)
+    if not count:
+        return []
+    steps = "1 impossible step was" if count == 1 else f"{count} impossible steps were"
+    return [
+        Notice(
+            "failed", "warning", f"{steps} reported.", "What was known before was kept.",
+            shows_problems=True,
+        )
+    ]  # fmt: skip
 
 
 def _problems(row: PortfolioOrder | Order, orders: Sequence[Order]) -> list[Notice]:
@@ -73,24 +101,35 @@ def _mismatch(row: PortfolioOrder | Order, orders: Sequence[Order]) -> list[Noti
     ]
 
 
-def _stale(row: PortfolioOrder | Order, now: datetime) -> Notice:
+def _stale(row: PortfolioOrder | Order, history: Timeline, now: datetime) -> Notice:
     quiet = f" for {duration(now - row.news_at)}" if row.news_at else ""
-    return Notice("stale", "stale", f"Stale: nothing new{quiet}.", f"{_pace(row)}{_asked(row)}")
+    text = f"{_pace(row)} {_asked(row, history)}"
+    return Notice("stale", "stale", f"Stale: nothing new{quiet}.", text)
 
 
 def _pace(row: PortfolioOrder | Order) -> str:
     if row.status == SETTLING:
-        return f"Settlement usually takes up to {duration(settings.STALE_FILLED)}."
+        return f"Settlement usually takes up to {duration(settings.STALE_FILLED)} (setting)."
     pace: timedelta = settings.STALE_NEW if row.status == "NEW" else settings.STALE_PROCESSING
     hours = " in market hours" if settings.MARKET_HOURS.weekdays else ""
-    return f"Usual pace {duration(pace)}{hours}."
+    return f"Usual pace {duration(pace)}{hours} (setting)."
 
 
-def _asked(row: PortfolioOrder | Order) -> str:
-    if not row.checks:
-        return " Not asked since."
-    times = "once" if row.checks == 1 else f"{row.checks} times"
-    return f" Asked {times} since: {row.check_error or 'no change'}"
+def _asked(row: PortfolioOrder | Order, history: Timeline) -> str:
+    """Return how often the broker was asked since the last news, and what it said last."""
+    asks = [
+        item.entry
+        for item in history.items
+        if item.kind in ASKS.values() and item.subject.id == row.pk and item.entry
+        if row.news_at is None or item.entry.recorded_at > row.news_at
+    ]
+    if not asks:
+        return "Not asked since."
+    word = "Polled" if all(entry.source == Source.POLL for entry in asks) else "Asked"
+    times = "once" if len(asks) == 1 else f"{len(asks)} times"
+    last = f"last at {timezone.localtime(asks[-1].recorded_at):%H:%M:%S}"
+    said = asks[-1].message if asks[-1].outcome == "FAILED" else "no change"
+    return f"{word} {times} since, {last}: {said.removesuffix('.')}."
 
 
 def _count(orders: int) -> str:

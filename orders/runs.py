@@ -33,6 +33,11 @@ class Run:
         return len(self.items) == 1
 
     @property
+    def orders(self) -> int:
+        """Return of how many orders it tells; one may have several executions."""
+        return len({item.subject.id for item in self.items})
+
+    @property
     def first_at(self) -> datetime | None:
         """Return when the first item happened; None where nobody told."""
         return self.items[0].occurred_at
@@ -118,7 +123,7 @@ def _are_near(one: Item, other: Item) -> bool:
     if abs(_time(other) - _time(one)) > NEIGHBOURS:
         return False
     if not _is_gap(other):
-        return other.told is None and one.told is None
+        return all(item.told is None or item.was_listed_first for item in (one, other))
     told = [item.told.entry.recorded_at for item in (one, other) if item.told]
     return not told or (len(told) == 2 and abs(told[1] - told[0]) <= NEIGHBOURS)
 

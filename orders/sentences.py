@@ -15,7 +15,7 @@ from orders.runs import Run
 from orders.seen import STAFF, Seen
 from orders.timeline import ASKS, Item, ItemKind, Remark
 
-ABOUT = {"EXECUTION": "Execution", "REBALANCING_EXECUTION_ORDER": "Rebalancing execution order"}
+ABOUT = {"EXECUTION": "execution", "REBALANCING_EXECUTION_ORDER": "rebalancing execution order"}
 
 
 def status_word(status: str) -> str:
@@ -36,7 +36,9 @@ def title(item: Item, *, count: int = 1) -> str:
     if entry.source == STAFF:
         return f"Note by {entry.actor}" if entry.actor else "Note"
     if topic(entry.type) in ABOUT:
-        return f"{ABOUT[topic(entry.type)]} {entry.type.rpartition('.')[2].lower()}"
+        what = ABOUT[topic(entry.type)]
+        counted = f"{count} {what}s" if count > 1 else what.capitalize()
+        return f"{counted} {entry.type.rpartition('.')[2].lower()}"
     if entry.type == "ORDER_CANCELLATION.REJECTED":
         return "The broker refused to cancel the order"
     return entry.type if item.kind is ItemKind.NOTE or Remark.QUARANTINED in item.remarks else ""
@@ -60,7 +62,7 @@ def told_by(entry: Seen) -> str:
 
 def message(item: Item, zone: tzinfo) -> str:
     """Return all words about an item in one, for the CSV; a note of staff is only its text."""
-    text = sentence(item, zone)
+    text = " ".join([*_sentences(item, zone, 1), *_asides(item, zone)])
     if item.late is not None and item.told is None:
         text = f"Arrived {duration(item.late)} late. {text}".strip()
     if item.kind is ItemKind.NOTE and item.is_ours:
@@ -93,6 +95,14 @@ def copies(run: Run) -> str:
     return f"{repeats} duplicate{'s' if repeats > 1 else ''} ignored"
 
 
+def aside(run: Run, zone: tzinfo) -> str:
+    """Return what only those need who look closely; "" where there is nothing."""
+    if run.is_single:
+        return " ".join(_asides(run.item, zone))
+    listed = sum(item.was_listed_first for item in run.items)
+    return f"{listed} already known from the portfolio order's list" if listed else ""
+
+
 def _asked(item: Item, entry: Seen, count: int) -> str:
     """Return what an ask brought: "Polled, no change", "Polled: Processing → Filled", "Poll failed"."""
     by = f" by {entry.actor}" if entry.actor else ""
@@ -112,12 +122,27 @@ def _asked(item: Item, entry: Seen, count: int) -> str:
 def _sentences(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
     if item.kind is ItemKind.MISSED_WEBHOOK:
         yield from _gap(item, zone, count)
-    elif item.told:
+    elif item.told and not item.was_listed_first:
         yield _known_before(item, zone)
-    if item.entry and item.entry.message and not item.is_step:
+    if item.entry and item.entry.message and not (item.is_step or _is_answer(item)):
         yield item.entry.message
     for remark in item.remarks:
         yield _remark(item, remark)
+
+
+def _asides(item: Item, zone: tzinfo) -> Iterator[str]:
+    if item.was_listed_first:
+        yield _known_before(item, zone)
+    if item.entry and _is_answer(item):
+        yield item.entry.message  # upstream's request id
+
+
+def _is_answer(item: Item) -> bool:
+    return (
+        item.kind in ASKS.values()
+        and not item.is_failed
+        and bool(item.entry and item.entry.message)
+    )
 
 
 def _gap(item: Item, zone: tzinfo, count: int) -> Iterator[str]:

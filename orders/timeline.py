@@ -125,6 +125,12 @@ class Item:
         return max(self.recorded_at - self.occurred_at, timedelta())
 
     @property
+    def was_listed_first(self) -> bool:
+        """Return whether its portfolio order's list told it before its own event, which came in time."""
+        is_clean = self.kind is ItemKind.TRANSITION and self.late is None
+        return is_clean and self.told is not None and self.told.is_listing
+
+    @property
     def is_ours(self) -> bool:
         """Return whether it is something we did: a check, a refetch, a note of staff."""
         return self.kind in ASKS.values() or (self.entry is not None and self.entry.source == STAFF)

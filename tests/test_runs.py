@@ -3,7 +3,20 @@ from uuid import UUID
 
 from orders.runs import runs
 from orders.timeline import ItemKind
-from tests.journal_entries import A, B, P, again, at, entry, items, poll, refetch, subject, webhook
+from tests.journal_entries import (
+    A,
+    B,
+    P,
+    again,
+    at,
+    entry,
+    items,
+    listed,
+    poll,
+    refetch,
+    subject,
+    webhook,
+)  # fmt: skip
 
 ORDERS = [UUID(int=n) for n in range(1, 41)]
 SUBJECTS = [subject(pk) for pk in ORDERS]
@@ -78,6 +91,17 @@ def test_webhooks_that_different_rounds_recovered_do_not_share_a_run():
     gaps = [run for run in runs(items(*entries, of=of)) if run.item.kind is ItemKind.MISSED_WEBHOOK]
 
     assert [len(run.items) for run in gaps] == [1, 1]
+
+
+def test_orders_that_a_list_named_before_their_own_events_share_a_run():
+    of = [subject(pk) for pk in ORDERS[:3]]
+    by = webhook("PROCESSING", 1, pk=P)
+    events = [webhook("PROCESSING", 3 + n, pk=pk) for n, pk in enumerate(ORDERS[:3])]
+    found = items(*events, of=of, listings=[listed("PROCESSING", by, pk) for pk in ORDERS[:2]])
+
+    (run,) = runs(found)
+    assert [item.was_listed_first for item in run.items] == [True, True, False]
+    assert run.orders == 3
 
 
 def test_more_than_three_equal_checks_in_a_row_fold_to_one():

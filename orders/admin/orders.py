@@ -19,6 +19,7 @@ from orders.admin.filters import (
 )
 from orders.admin.history import show
 from orders.admin.pages import OrderPageAdmin
+from orders.admin.payloads import payloads
 from orders.admin.problems import ProblemFilter
 from orders.history import history_of_order
 from orders.lifecycle import Kind
@@ -74,12 +75,14 @@ class OrderAdmin(OrderPageAdmin):
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return its place among the orders beside it, its notices, history and executions."""
         history = history_of_order(row)
+        shown = show(history, request, [Filter.ALL, Filter.PROBLEMS, Filter.CHECKS])
         frame = self.frame(row)
         return {
             **frame,
             **_place(row),
             "timeline": history,
-            "history": show(history, request, [Filter.ALL, Filter.PROBLEMS, Filter.CHECKS]),
+            "history": shown,
+            "payloads": payloads(shown.singles, request),
             "executions": row.executions.order_by("transaction_time", "pk"),
             "notices": notices(
                 row, is_stale=frame["is_stale"], orders=[], history=history, now=timezone.now()
@@ -94,8 +97,11 @@ def _place(order: Order) -> dict[str, Any]:
         return {}
     beside = Order.objects.filter(portfolio_order_id=parent).order_by("created_at", "pk")
     ids = list(beside.values_list("pk", flat=True))
+    place = ids.index(order.pk)
     return {
         "parent_url": reverse("admin:orders_portfolioorder_change", args=[parent]),
-        "position": ids.index(order.pk) + 1,
+        "position": place + 1,
         "siblings": len(ids),
+        "previous": ids[place - 1] if place else None,
+        "next": ids[place + 1] if place + 1 < len(ids) else None,
     }

@@ -25,6 +25,7 @@ from orders.admin.filters import (
 from orders.admin.history import show
 from orders.admin.pages import EXPORT, REFETCH, OrderPageAdmin
 from orders.admin.pagination import TabbedPaginator
+from orders.admin.payloads import payloads
 from orders.admin.problems import ProblemFilter
 from orders.amounts import average_price
 from orders.history import history_of
@@ -88,10 +89,11 @@ class PortfolioOrderAdmin(OrderPageAdmin):
 
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return its progress, notices, history and orders."""
-        orders = priced(
+        orders = with_trades(
             Order.objects.filter(portfolio_order_id=row.pk).order_by("created_at", "pk")
         )
         history = history_of(row, orders)
+        shown = show(history, request, list(Filter))
         frame = self.frame(row)
         return {
             **frame,
@@ -99,7 +101,8 @@ class PortfolioOrderAdmin(OrderPageAdmin):
             "export_url": reverse("admin:orders_portfolioorder_history_csv", args=[row.pk]),
             "progress": Progress(Counter(order.status for order in orders)) if orders else None,
             "timeline": history,
-            "history": show(history, request, list(Filter)),
+            "history": shown,
+            "payloads": payloads(shown.singles, request),
             "notices": notices(
                 row,
                 is_stale=frame["is_stale"],
@@ -110,14 +113,19 @@ class PortfolioOrderAdmin(OrderPageAdmin):
         }
 
 
-def priced(rows: QuerySet[Order]) -> list[Any]:
-    """Return orders, each with ``price``: the average of its executions that count, "" without any."""
+def with_trades(rows: QuerySet[Order]) -> list[Any]:
+    """Return orders with ``trades``, their executions, and ``price``, the average of those that count.
+
+    "" where none counts.
+    """
     orders: list[Any] = list(rows)
     trades: dict[UUID, list[Execution]] = defaultdict(list)
     traded = Execution.objects.filter(order__in=[order.pk for order in orders])
-    for execution in traded.exclude(status="CANCELLED"):
+    for execution in traded.order_by("transaction_time", "pk"):
         trades[execution.order_id].append(execution)
     for order in orders:
-        shares = [execution.share_quantity for execution in trades[order.pk]]
-        order.price = average_price(shares, [execution.price for execution in trades[order.pk]])
+        order.trades = trades[order.pk]
+        counting = [execution for execution in order.trades if execution.status != "CANCELLED"]
+        shares = [execution.share_quantity for execution in counting]
+        order.price = average_price(shares, [execution.price for execution in counting])
     return orders

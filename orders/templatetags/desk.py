@@ -112,14 +112,19 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 @register.filter
 def clock(moment: datetime | None) -> SafeString | str:
-    """Return the time of day of a moment to the second, in the display zone."""
-    return EMPTY if moment is None else _time(moment, date_format(_local(moment), "H:i:s"))
+    """Return the time of day of a moment to the second, in the display zone; its day is the heading's."""
+    if moment is None:
+        return EMPTY
+    return format_html("<time>{}</time>", date_format(_local(moment), "H:i:s"))
 
 
 @register.filter
 def exact(moment: datetime | None) -> SafeString | str:
     """Return a moment to the second, with its day, in the display zone."""
-    return EMPTY if moment is None else _time(moment, _exact(moment))
+    if moment is None:
+        return EMPTY
+    stamp = _local(moment).isoformat(timespec="milliseconds")
+    return format_html('<time datetime="{}">{}</time>', stamp, _exact(moment))
 
 
 def relative(moment: datetime, now: datetime) -> str:

@@ -4,7 +4,8 @@ from typing import Any
 
 from django import template
 from django.conf import settings
-from django.utils.html import format_html_join
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -25,6 +26,16 @@ def with_query(context: dict[str, Any], **changes: str) -> str:
         if value:
             query[name] = value
     return f"?{query.urlencode()}" if query else "?"
+
+
+@register.simple_tag(takes_context=True)
+def other_zone(context: dict[str, Any]) -> SafeString | str:
+    """Return the link that changes to UTC, or back to the zone of the settings; "" where that is UTC."""
+    if settings.TIME_ZONE == "UTC":
+        return ""
+    is_utc = timezone.get_current_timezone_name() == "UTC"
+    wanted, name = ("local", settings.TIME_ZONE) if is_utc else ("utc", "UTC")
+    return format_html('<a href="{}">Show in {}</a>', with_query(context, tz=wanted), name)
 
 
 @register.simple_tag

@@ -1,12 +1,16 @@
 """How the entries of a history look: the words are those of orders.sentences."""
 
+from collections.abc import Mapping
+from html import escape
+
 from django import template
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from orders import sentences
+from orders import sentences, sparks
 from orders.runs import Run
-from orders.templatetags.desk import icon
+from orders.templatetags import desk
 from orders.timeline import Item, ItemKind
 
 register = template.Library()
@@ -15,7 +19,7 @@ register = template.Library()
 @register.simple_tag
 def source_icon(source: str) -> SafeString:
     """Return the shape of a source alone; the line beside it names it."""
-    return icon(f"source-{source.lower()}")
+    return desk.icon(f"source-{source.lower()}")
 
 
 @register.filter
@@ -24,6 +28,14 @@ def mark(item: Item) -> str:
     if item.kind is ItemKind.ANOMALY or item.is_failed:
         return "failed"
     return "stale" if item.kind is ItemKind.MISSED_WEBHOOK or item.late is not None else ""
+
+
+@register.filter
+def of(payloads: Mapping[int, str], run: Run) -> SafeString | str:
+    """Return the payload of a run that is one entry; "" where it is not to be shown here."""
+    entry = run.item.entry if run.is_single else None
+    # Text between tags: its many quotes may stand as they are.
+    return SafeString(escape(payloads.get(entry.id, "") if entry else "", quote=False))
 
 
 @register.simple_tag
@@ -43,6 +55,29 @@ def said(run: Run) -> str:
 def arrived(run: Run) -> str:
     """Return how fast it came."""
     return sentences.arrival(run, timezone.get_current_timezone())
+
+
+@register.simple_tag
+def aside(run: Run) -> str:
+    """Return what only those need who look closely."""
+    return sentences.aside(run, timezone.get_current_timezone())
+
+
+@register.simple_tag
+def spark(run: Run) -> SafeString | str:
+    """Return when the items of a run arrived, as bars; the line below says it in words."""
+    moments = [item.recorded_at for item in run.items if item.recorded_at]
+    path = "" if run.is_single or run.item.is_ours else sparks.spark(moments)
+    if not path:
+        return ""
+    tone = mark(run.item) or desk.tone(run.item.to_status)
+    return format_html(
+        '<svg class="spark tone-{}" width="{}" height="{}" aria-hidden="true"><path d="{}"/></svg>',
+        tone,
+        sparks.WIDTH,
+        sparks.HEIGHT,
+        path,
+    )
 
 
 @register.simple_tag
