@@ -45,7 +45,7 @@ POLL_LONGEST = env.seconds("POLL_LONGEST", 30 if DEMO else 6 * 3600)
 STALE_NEW = env.seconds("STALE_NEW", 45 if DEMO else 3600)
 STALE_PROCESSING = env.seconds("STALE_PROCESSING", 90 if DEMO else 4 * 3600)
 STALE_FILLED = env.seconds("STALE_FILLED", 300 if DEMO else 6 * 24 * 3600)
-GAP_GRACE = env.seconds("GAP_GRACE", 15 if DEMO else 15 * 60)
+GAP_GRACE = env.seconds("GAP_GRACE", 8 if DEMO else 15 * 60)
 LATE_AFTER = env.seconds("LATE_AFTER", 5 if DEMO else 60)
 MARKET_HOURS = env.hours("MARKET_HOURS")
 
