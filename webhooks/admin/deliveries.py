@@ -60,7 +60,7 @@ class DeliveryAdmin(PageAdmin):
 
     change_form_template = "admin/webhooks/delivery/change_form.html"
     list_display = [
-        "received", "number", "verdict_badge", "events", "new", "size_text", "key_id",
+        "received", "number", "verdict_badge", "events", "new", "size_text", "key",
         "signature_age",
     ]  # fmt: skip
     list_display_links = ["received", "number"]
@@ -94,6 +94,13 @@ class DeliveryAdmin(PageAdmin):
     def size_text(self, row: Delivery) -> str:
         """The size of the body."""
         return filesizeformat(row.size)
+
+    @admin.display(description="Key ID")
+    def key(self, row: Delivery) -> SafeString | str:
+        """The first characters of the id of the key, as the signature names it."""
+        if not row.key_id:
+            return self.empty_value_display
+        return format_html('<span class="id" title="{}">{}</span>', row.key_id, row.key_id[:8])
 
     @admin.display(description="Age of signature")
     def signature_age(self, row: Delivery) -> SafeString | str:

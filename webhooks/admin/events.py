@@ -102,6 +102,11 @@ class EventAdmin(EntryAdmin):
             }
         return super().changelist_view(request, context)
 
+    def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what the page of an entry shows, under the id of the event."""
+        name = str(row.event_id or row.repeat_of)[:8]
+        return {**super().page(request, row), "title": f"{self.name} {name}"}
+
     def press_apply_again(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Apply one event again, and lead back to it."""
         event = get_object_or_404(Event, pk=pk)
