@@ -3,18 +3,8 @@
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import (
-    Count,
-    DurationField,
-    ExpressionWrapper,
-    F,
-    IntegerField,
-    QuerySet,
-    Subquery,
-    Window,
-)
+from django.db.models import DurationField, ExpressionWrapper, F, IntegerField, QuerySet, Subquery
 from django.db.models.expressions import Combinable
-from django.db.models.functions import RowNumber
 from django.db.models.sql import Query
 
 
@@ -33,15 +23,22 @@ def first(rows: QuerySet, column: str) -> Subquery:
     return Subquery(rows.values(column)[:1])
 
 
-def quantile(rows: QuerySet, start: str, end: str, percent: int) -> Subquery:
-    """Return the time from ``start`` to ``end`` within which ``percent`` of 100 rows were; None without rows."""
-    took = rows.order_by().annotate(
-        took=ExpressionWrapper(F(end) - F(start), output_field=DurationField())
+class Quantile(Subquery):
+    """The time from ``start`` to ``end`` within which ``percent`` of 100 rows were; None without rows.
+
+    Of ``most`` rows: the first ones, in the order of the query.
+    """
+
+    template = (
+        "(SELECT took FROM (SELECT took, ROW_NUMBER() OVER (ORDER BY took) AS place,"
+        " COUNT(*) OVER () AS total FROM (%(subquery)s) taken) placed"
+        " WHERE place = (total * %(percent)s + 99) / 100)"  # rounded up
     )
-    placed = took.annotate(
-        place=Window(RowNumber(), order_by="took"), total=Window(Count("pk"))
-    ).filter(place=(F("total") * percent + 99) / 100)  # the first that covers them: rounded up
-    return first(placed, "took")
+    output_field = DurationField()
+
+    def __init__(self, rows: QuerySet, start: str, end: str, percent: int, most: int) -> None:
+        took = ExpressionWrapper(F(end) - F(start), output_field=DurationField())
+        super().__init__(rows.annotate(took=took).values("took")[:most], percent=int(percent))
 
 
 def ask(**questions: Combinable) -> dict[str, Any]:

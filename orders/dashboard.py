@@ -12,7 +12,7 @@ from django.db.models.functions import TruncHour
 
 from backoffice.admin import CAP
 from backoffice.panels import recent
-from backoffice.together import Rows, ask, first, quantile
+from backoffice.together import Quantile, Rows, ask, first
 from orders.journal import DISCOVERY
 from orders.lifecycle import KNOWN_STATUSES, OPEN_STATUSES, SETTLING
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
@@ -53,8 +53,8 @@ def numbers(now: datetime) -> dict[str, Any]:
 def _orders(now: datetime) -> dict[str, Any]:
     orders, stale = PortfolioOrder.objects, PortfolioOrder.objects.stale(now=now)
     oldest = {
-        f"oldest_{number}": first(rows, "news_at")
-        for number, rows in enumerate(_stale_by_status(now))
+        f"oldest_{number}": first(stale.filter(pk__in=rows.values("pk")[:1]), "news_at")
+        for number, rows in enumerate(_longest_quiet())
     }
     return oldest | {
         "new": Rows(orders.filter(status="NEW"), MOST),
@@ -76,10 +76,9 @@ def _filled(now: datetime) -> dict[str, Any]:
         | Q(status="SETTLED", created_at__gte=since - LONGEST_WAY),
         filled_at__gte=since,
     )
-    sample = PortfolioOrder.objects.filter(pk__in=filled.order_by().values("pk")[:SAMPLE])
     return {
         "filled": Rows(filled, MOST),
-        "median": quantile(sample, "created_at", "filled_at", 50),
+        "median": Quantile(filled.order_by(), "created_at", "filled_at", 50, SAMPLE),
     }
 
 
@@ -94,7 +93,7 @@ def _recovered(now: datetime) -> dict[str, Any]:
 
 def _worker(now: datetime) -> dict[str, Any]:
     pending = JournalEntry.objects.filter(outcome=Outcome.PENDING)
-    newest = _asks().order_by("-recorded_at")
+    newest = _asks().filter(recorded_at__gte=now - DAY).order_by("-recorded_at")
     rounds = newest.filter(type=DISCOVERY)
     # A round that is under way is an entry that says it failed, until it is closed.
     failed = newest.filter(outcome=Outcome.FAILED).exclude(type=DISCOVERY, applied_at=None)
@@ -137,10 +136,11 @@ def stalest(now: datetime) -> list[StaleOrder]:
     """
     each = [
         PortfolioOrder.objects.filter(pk__in=rows.values("pk")[:STALEST]).order_by().values("pk")
-        for rows in _stale_by_status(now)
+        for rows in _longest_quiet()
     ]
     rows = (
-        PortfolioOrder.objects.filter(pk__in=each[0].union(*each[1:]))
+        PortfolioOrder.objects.stale(now=now)
+        .filter(pk__in=each[0].union(*each[1:]))
         .order_by("news_at", "pk")
         .values(*SHOWN, word=F("orders__status"))
         .annotate(n=Count("orders__pk"))
@@ -162,11 +162,15 @@ def _progress(counts: Mapping[str, int]) -> Progress | None:
     return Progress(known) if known else None
 
 
-def _stale_by_status(now: datetime) -> list[QuerySet]:
-    """Return what is stale, a query for each status: the index on status and news orders each."""
-    stale = PortfolioOrder.objects.stale(now=now).order_by("news_at")
-    known = [stale.filter(status=status) for status in (*OPEN_STATUSES, SETTLING)]
-    return [*known, _unknown(stale)]
+def _longest_quiet() -> list[QuerySet]:
+    """Return what may be stale, the longest quiet first, a query for each status.
+
+    The index on status and news orders each. Whether the first are stale is asked of them alone:
+    else the database would look for stale ones among all that settle.
+    """
+    heard = PortfolioOrder.objects.filter(news_at__isnull=False).order_by("news_at")
+    known = [heard.filter(status=status) for status in (*OPEN_STATUSES, SETTLING)]
+    return [*known, _unknown(heard)]
 
 
 def _unknown(rows: QuerySet) -> QuerySet:

@@ -10,7 +10,7 @@ from django.db.models.functions import ExtractMinute, TruncHour
 
 from backoffice.admin import CAP
 from backoffice.panels import recent
-from backoffice.together import Rows, ask, first, quantile
+from backoffice.together import Quantile, Rows, ask, first
 from orders.models import JournalEntry, Outcome
 from orders.tracked import Source
 from webhooks.models import Delivery, Verdict
@@ -29,11 +29,10 @@ def _questions(now: datetime) -> dict[str, Any]:
     events = JournalEntry.objects.filter(
         source=Source.WEBHOOK, repeat_of=None, recorded_at__gte=now - timedelta(days=1)
     )
-    latest = events.order_by("-recorded_at").values("pk")[:SAMPLE]
     return {
         "last_at": first(signed, "received_at"),
-        "behind": quantile(
-            JournalEntry.objects.filter(pk__in=latest), "occurred_at", "recorded_at", 95
+        "behind": Quantile(
+            events.order_by("-recorded_at"), "occurred_at", "recorded_at", 95, SAMPLE
         ),
         "quarantined": Rows(JournalEntry.objects.filter(outcome=Outcome.QUARANTINED), CAP + 1),
     }
