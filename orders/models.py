@@ -124,7 +124,10 @@ class Execution(models.Model):
 
 
 class JournalEntry(models.Model):
-    """One thing we learned, tried or did. Never deleted; only outcome, applied_at, message change."""
+    """One thing we learned, tried or did. Never deleted; only outcome, applied_at and message change.
+
+    Of an event that could not be read, also what it is about, once a release can read it.
+    """
 
     id = models.BigAutoField(primary_key=True)
     portfolio_order_id = models.UUIDField(null=True, blank=True)
