@@ -10,6 +10,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.functional import cached_property
 
 from backoffice import second_factor
+from backoffice.sidebar import arranged
 
 CAP = 10_000  # rows counted at most
 
@@ -33,6 +34,12 @@ class OrderDeskAdminSite(admin.AdminSite):
         if request.method == "GET" and second_factor.must_enrol(request.user):
             return HttpResponseRedirect(reverse("admin:second-factor", current_app=self.name))
         return super().login(request, extra_context)
+
+    def get_app_list(
+        self, request: HttpRequest, app_label: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the groups of the sidebar."""
+        return arranged(super().get_app_list(request, app_label))
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Add the enrolment of a second factor, for those who may not see anything else yet."""

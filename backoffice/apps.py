@@ -1,12 +1,13 @@
 """App configurations of the project itself."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig
 from django.utils.module_loading import autodiscover_modules
 
 # Imported for what loading them does: tasks of any process belong to our Celery app, and the
 # system checks and the reader of moments are registered.
 from backoffice import celery, checks, moments
+from backoffice.sidebar import ACCESS
 
 __all__ = ["BackofficeConfig", "OrderDeskAdminConfig", "celery", "checks", "moments"]
 
@@ -17,8 +18,10 @@ class BackofficeConfig(AppConfig):
     name = "backoffice"
 
     def ready(self) -> None:
-        """Load the metrics of all apps: each registers its collector."""
+        """Load the metrics of all apps: each registers its collector. Name the apps that staff see."""
         autodiscover_modules("metrics")
+        for label in ACCESS:
+            apps.get_app_config(label).verbose_name = "Access"
 
 
 class OrderDeskAdminConfig(AdminConfig):
