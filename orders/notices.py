@@ -47,14 +47,18 @@ def notices(
 
 def _missed(missed: Sequence[Item]) -> Notice:
     """Return how many webhooks never arrived, and how we know what they should have told."""
-    count = len(missed)
-    headline = f"{count} expected {'webhook' if count == 1 else 'webhooks'} never arrived"
+    is_one = len(missed) == 1
+    headline = f"{len(missed)} expected {'webhook' if is_one else 'webhooks'} never arrived"
     by = {item.told.entry.source if item.told else "" for item in missed}
     if len(by) == 1 and by <= ASKED.keys():
-        was = "was" if count == 1 else "were"
-        text = f"and {was} recovered by {ASKED[by.pop()]}."
+        text = f"and {'was' if is_one else 'were'} recovered by {ASKED[by.pop()]}."
         return Notice("stale", "warning", headline, text, shows_problems=True)
-    text = f"What {'it' if count == 1 else 'they'} should have told is marked in the history."
+    it = "it" if is_one else "they"
+    text = (
+        f"Later webhooks told what {it} should have."
+        if by == {Source.WEBHOOK.value}
+        else f"What {it} should have told is marked in the history."
+    )
     return Notice("stale", "warning", f"{headline}.", text, shows_problems=True)
 
 

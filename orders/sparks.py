@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 WIDTH, HEIGHT = 96, 16  # px
 SLOT, BAR = 4, 2  # px: a bar and its gap, the bar alone
-LEAST = 4  # px: a single arrival can be seen
+LEAST = 8  # px: a single arrival can be seen
 
 
 def spark(moments: Sequence[datetime]) -> str:

@@ -67,7 +67,8 @@ def aside(run: Run) -> str:
 def spark(run: Run) -> SafeString | str:
     """Return when the items of a run arrived, as bars; the line below says it in words."""
     moments = [item.recorded_at for item in run.items if item.recorded_at]
-    path = "" if run.is_single or run.item.is_ours else sparks.spark(moments)
+    is_told = not (run.is_single or run.item.is_ours or run.item.expected)
+    path = sparks.spark(moments) if is_told else ""
     if not path:
         return ""
     tone = mark(run.item) or desk.tone(run.item.to_status)
