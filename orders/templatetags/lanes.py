@@ -17,8 +17,6 @@ from orders.timeline import Timeline
 
 register = template.Library()
 
-EDGE = 8.0  # percent: a label nearer to an edge of the track starts or ends there
-
 
 @register.inclusion_tag("admin/orders/includes/lanes.html")
 def lifecycle(
@@ -47,12 +45,6 @@ def caption(lane: Lane, chart: Chart) -> str:
 def percent(number: float) -> str:
     """Return a position or width of the track; the same in every language."""
     return f"{number:.2f}".rstrip("0").rstrip(".") + "%"
-
-
-@register.filter
-def anchor(x: float) -> str:
-    """Return which part of a label stands at ``x``, so that it stays inside the track."""
-    return "start" if x < EDGE else "end" if x > 100 - EDGE else "middle"
 
 
 @register.filter
