@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models.lookups import In
 from psycopg import Cursor
@@ -64,7 +64,8 @@ def _write(model: type[models.Model], rows: Sequence[models.Model], on_conflict:
             cursor.execute(f"{into} SELECT * FROM unnest({arrays}) {on_conflict}", values)  # noqa: S608
             return int(cursor.rowcount)
     marks = ", ".join(["%s"] * len(fields))
-    with connection.cursor() as cursor:
+    # Each row is a statement of its own here: all of them or none.
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         lines = [_adapted(fields, line) for line in cells]
         cursor.executemany(f"{into} VALUES ({marks}) {on_conflict}", lines)
         return int(cursor.rowcount)
