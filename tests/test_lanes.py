@@ -47,11 +47,17 @@ def part(pk=A, status="FILLED", instrument=SAP, **more):
     return subject(pk, status, instrument_id=instrument, side="BUY", **more)
 
 
-def charted(*entries, of, now=LATER, zone=BERLIN, quiet_since=None, listings=()):
+def charted(
+    *entries,
+    of,
+    now=LATER,
+    zone=BERLIN,
+    quiet_since=None,
+    listings=(),
+    late_after=RULES.late_after,
+):
     items = build(entries, of, rules=RULES, listings=listings).items
-    return chart(
-        of, items, now=now, zone=zone, late_after=RULES.late_after, quiet_since=quiet_since
-    )
+    return chart(of, items, now=now, zone=zone, late_after=late_after, quiet_since=quiet_since)
 
 
 def lived(pk=A, *, new=0, processing=10, filled=20):
@@ -180,10 +186,8 @@ def test_the_order_of_arrival_changes_nothing():
     shuffled = [entry._replace(recorded_at=at(101 + n)) for n, entry in enumerate(reversed(events))]
 
     straight = [event._replace(recorded_at=at(130)) for event in events]
-    of = [whole(), part()]
-    steady = {"late_after": timedelta(hours=1), "now": LATER, "zone": BERLIN}
     pictures = [
-        drawn(chart(of, build(entries, of, rules=RULES).items, **steady))
+        drawn(charted(*entries, of=[whole(), part()], late_after=timedelta(hours=1)))
         for entries in (straight, shuffled)
     ]
     assert pictures[0] == pictures[1]
@@ -268,7 +272,7 @@ def test_a_short_stage_is_still_seen():
 def test_an_end_that_we_learned_late_has_a_line_to_the_moment_we_did(filled, learned):
     made = charted(*lived()[:2], filled, of=[part()])
 
-    assert re.search(r"FILLED at [\d.]+( learned[^,]*)?", drawn(made)[-1])[1] == (learned or None)
+    assert re.findall(r"FILLED at [\d.]+( learned[^,]*)?", drawn(made)[-1]) == [learned]
 
 
 def test_a_late_webhook_ends_the_line_where_a_poll_had_told_before():
