@@ -22,7 +22,8 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 # It renders our own pages only: no sandbox, which root may not have, and nothing of its own on the network.
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--font-render-hinting=none",
+    "--disable-background-networking", "--disable-component-update", "--disable-lcd-text",
+    "--disable-font-subpixel-positioning", "--font-render-hinting=full",
 ]  # fmt: skip
 PATIENCE = 10_000  # ms: an element that is not there by then does not come
 WIDE, NARROW = (1440, 900), (768, 1024)

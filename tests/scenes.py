@@ -8,10 +8,11 @@ from uuid import UUID
 from django.test import Client
 from django.utils import timezone
 
-from orders import journal, projection
+from backoffice.investment_api.answers import Answer
+from orders import asks, journal, projection
+from orders.leases import POLLER
 from orders.lifecycle import Kind
 from orders.models import PortfolioOrder
-from orders.tracked import Source
 from tests.signed import envelope, post, publish
 from tests.stories import START, at, event, named, order, portfolio_order
 
@@ -37,6 +38,7 @@ class Desk:
     def __init__(self, traveller):
         self._traveller = traveller
         self._client = Client()
+        self._truth = {}
         # Webhooks are expected of what was placed after the first that ever came.
         self.receive(FIRST_WEBHOOK, SUBSCRIBED)
 
@@ -49,17 +51,24 @@ class Desk:
         self.go(seconds)
         publish()
         assert post(self._client, envelope(*events)).status_code == 200
+        self._truth |= {it["object"]["id"]: it["object"] for it in events if "object" in it}
         projection.drain(now=timezone.now())
 
-    def polled(self, seconds, *answers):
-        """Have the poller get answers, (kind, object), and apply them."""
+    def poll(self, seconds, *answers):
+        """Have the poller ask about objects, (kind, what upstream says), and apply its answers."""
         self.go(seconds)
-        for kind, answer in answers:
-            about = UUID(answer["id"])
-            journal.record_answer(
-                kind, answer, about=about, source=Source.POLL, actor="", now=timezone.now()
-            )
+        for kind, said in answers:
+            row = (kind, UUID(said["id"]))
+            answer = Answer(said, named(f"request {said['id']}"), 200, timedelta(seconds=0.1))
+            asks.record(asks.Reply(*row, POLLER, answer=answer), row=row)
         projection.drain(now=timezone.now())
+
+    def poll_what_is_due(self, seconds):
+        """Have the poller ask about what is due; upstream has nothing new."""
+        self.go(seconds)
+        due = PortfolioOrder.objects.due(now=timezone.now())
+        known = [self._truth[str(row.pk)] for row in due if str(row.pk) in self._truth]
+        self.poll(seconds, *((Kind.PORTFOLIO_ORDER, said) for said in known))
 
 
 def child(number, status, seconds, *, of, **more):
@@ -90,32 +99,27 @@ def recovered(desk):
     new = [8 + 0.25 * number for number in range(8)]
     begun = [78, 93, 95, 99, 104, 112, 90, 86]
     filled = [126, 127, 146, 181, 189, 205, 409, 438]
-    lost, late = {2, 3}, 4
+    lost, late = {("FILLED", 2), ("FILLED", 3)}, ("FILLED", 4)
     parent = portfolio_order(name=of, **amount)
-    desk.receive(0.6, event("PORTFOLIO_ORDER.NEW", parent))
-    news = [event("ORDER.NEW", child(n, "NEW", new[n], of=of)) for n in range(8)]
-    desk.receive(11, *news)
-    desk.receive(14, news[3])
-    started = [event("ORDER.PROCESSING", child(n, "PROCESSING", begun[n], of=of)) for n in range(8)]
-    desk.receive(80, started[0])
-    listed = listing(of, ["PROCESSING"] + ["NEW"] * 7)
-    desk.receive(
-        80.4,
-        event(
-            "PORTFOLIO_ORDER.PROCESSING", portfolio_order("PROCESSING", 79, listed, of, **amount)
-        ),
+    started = portfolio_order(
+        "PROCESSING", 79, listing(of, ["PROCESSING"] + ["NEW"] * 7), of, **amount
     )
-    desk.receive(114, *started[1:])
-    ended = [child(n, "FILLED", filled[n], of=of) for n in range(8)]
-    learned = [moment + WAY for moment in filled]
-    learned[late] = filled[late] + 401
-    for n in sorted(set(range(8)) - lost, key=lambda n: learned[n]):
-        desk.receive(learned[n], event("ORDER.FILLED", ended[n]))
+    happened = [(0.0, event("PORTFOLIO_ORDER.NEW", parent))]
+    happened += [(79.0, event("PORTFOLIO_ORDER.PROCESSING", started))]
+    for status, moments in (("NEW", new), ("PROCESSING", begun), ("FILLED", filled)):
+        for n, moment in enumerate(moments):
+            if (status, n) not in lost:
+                told = event(f"ORDER.{status}", child(n, status, moment, of=of))
+                happened.append((moment + 401 if (status, n) == late else moment, told))
+    happened.append((12, happened[2 + 3][1]))
+    happened.sort(key=lambda each: each[0])
+    for n, (moment, told) in enumerate(happened):
+        desk.receive(moment + 0.6 + n % 5 * 0.4, told)
     final = portfolio_order("FILLED", 439, listing(of, ["FILLED"] * 8), of, **amount)
-    desk.polled(
+    desk.poll(
         seconds_until_check(RECOVERED),
         (Kind.PORTFOLIO_ORDER, final),
-        *((Kind.ORDER, ended[n]) for n in sorted(lost)),
+        *((Kind.ORDER, child(n, "FILLED", filled[n], of=of)) for _, n in sorted(lost)),
     )
 
 
@@ -190,11 +194,12 @@ def oddities(desk, seconds):
     Client().post("/webhooks/investment-api", b"{}", content_type="application/json")
 
 
-def furnish(desk):
-    """Tell a bit of everything, and make it SHOWN."""
+def furnish(desk, count=7):
+    """Tell a bit of everything, with so many portfolio orders in the last day, and make it SHOWN."""
     until = (SHOWN - START).total_seconds()
-    busy_day(desk, count=7, until=until - 600)
+    busy_day(desk, count=count, until=until - 600)
     recovered(desk)
+    desk.poll_what_is_due(until - 180)
     oddities(desk, until - 120)
     desk.go(until)
     journal.record_note(
