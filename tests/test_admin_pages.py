@@ -109,13 +109,21 @@ def test_an_order_that_is_over_says_how_long_it_took_and_that_nothing_is_asked(c
     assert "Next check none, order is final" in text
 
 
+def test_a_filled_one_says_by_when_it_should_settle(client):
+    receive(*life()[:10])
+
+    text = words(client.get(page(P)))
+
+    assert re.search(r"Next check in .* settlement expected by 8 Mar", text)
+
+
 def test_a_cancelled_one_says_why_first(client):
     more = {"cancellation_reason": "SELL_LIMIT_EXCEEDED", "cancellation_details": "Above 95 %"}
     receive(event("PORTFOLIO_ORDER.CANCELLED", portfolio_order("CANCELLED", 9, **more)))
 
     text = words(client.get(page(P)))
 
-    assert "Cancelled because Sell limit exceeded" in text
+    assert "Cancelled because Sell limit exceeded Above 95 % Account" in text
     assert "It has no orders." in text
 
 

@@ -21,6 +21,7 @@ NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
         ("-0.5", "GBP", "-0.50 GBP"),
         ("10.12345", "EUR", "10.12345 EUR"),
         ("1000", "JPY", "1,000 JPY"),
+        ("1000.5", "KWD", "1,000.500 KWD"),
         ("12345678901234567890123456789012345678901234567890.10", "EUR",
          "12,345,678,901,234,567,890,123,456,789,012,345,678,901,234,567,890.10 EUR"),
         ("", "EUR", "—"),
@@ -75,6 +76,11 @@ def test_a_moment_has_its_exact_local_time_as_title():
 def test_the_display_zone_is_named_with_its_offset(zone, text):
     with time_machine.travel(NOW, tick=False), timezone.override(zone):
         assert desk.zone() == text
+
+
+def test_the_offset_is_that_of_the_time_that_is_shown():
+    with time_machine.travel(NOW, tick=False), timezone.override("Europe/Berlin"):
+        assert desk.zone(NOW - timedelta(days=120)) == "Times in Europe/Berlin (UTC+2)"
 
 
 def test_a_badge_has_icon_word_and_colour():

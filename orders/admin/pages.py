@@ -6,9 +6,11 @@ URL of its own with a permission of its own.
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -131,12 +133,18 @@ class OrderPageAdmin(TrackedList, PageAdmin):
             "is_ended": ended,
             "is_stale": stale_rows(self.model).filter(pk=row.pk).exists(),
             "is_asking": row.asking_until is not None and row.asking_until > now,
+            "settles_by": self._settles_by(row),
             "took": end - row.created_at if end and row.created_at else None,
             **{
                 f"{name}_url": reverse(f"admin:{self._name(name)}", args=[row.pk])
                 for name in ("refetch", "note")
             },
         }
+
+    def _settles_by(self, row: PortfolioOrder | Order) -> datetime | None:
+        """Return until when a portfolio order that is filled should settle at the usual pace."""
+        is_settling = self.kind is Kind.PORTFOLIO_ORDER and row.status == SETTLING
+        return row.filled_at + settings.STALE_FILLED if is_settling and row.filled_at else None
 
     def get_urls(self) -> list[Any]:
         """Add the buttons."""

@@ -22,7 +22,32 @@ register = template.Library()
 EMPTY = "—"
 JUST_NOW = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
-MINOR_UNITS = {"JPY": 0}  # two everywhere else
+# Decimals of a currency (ISO 4217); two everywhere else.
+MINOR_UNITS = {
+    **dict.fromkeys(
+        [
+            "BIF",
+            "CLP",
+            "DJF",
+            "GNF",
+            "ISK",
+            "JPY",
+            "KMF",
+            "KRW",
+            "PYG",
+            "RWF",
+            "UGX",
+            "UYI",
+            "VND",
+            "VUV",
+            "XAF",
+            "XOF",
+            "XPF",
+        ],
+        0,
+    ),
+    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
+}
 
 # Tone (the colour) of a status; also the name of its icon in the sprite.
 STATUSES = {
@@ -214,10 +239,12 @@ def bar(progress: Progress, size: str) -> SafeString:
 
 
 @register.simple_tag
-def zone() -> str:
-    """Return the display zone, once for each card: "Times in Europe/Berlin (UTC+1)"."""
-    now = timezone.localtime()
-    offset = now.strftime("%z")
+def zone(moment: datetime | None = None) -> str:
+    """Return the display zone, once for each card: "Times in Europe/Berlin (UTC+1)".
+
+    The offset is that of ``moment``, which the card is about, or of now.
+    """
+    offset = timezone.localtime(moment).strftime("%z")
     minutes = "" if offset[3:] == "00" else f":{offset[3:]}"
     return f"Times in {timezone.get_current_timezone_name()} (UTC{offset[0]}{int(offset[1:3])}{minutes})"
 
