@@ -148,5 +148,5 @@ def test_the_chips_of_a_history_work_without_javascript(look, desk):
 
     assert 0 < entries.count() < everything
     assert "never arrived" in shown.locator("#history").inner_text()
-    shown.locator("ol.history summary").first.click()
+    shown.locator("ol.history summary", has_text="Show 2 orders").click()
     assert shown.locator("ol.history details[open] li").first.is_visible()
