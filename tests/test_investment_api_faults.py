@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from backoffice.http_signatures import Message, verify
-from backoffice.investment_api import client, transport
+from backoffice.investment_api import transport
 from backoffice.investment_api.auth import Credentials
 from backoffice.investment_api.budget import Budget
 from backoffice.investment_api.client import InvestmentAPI
@@ -119,9 +119,9 @@ def api(upstream):
 def ask(api, upstream):
     """Ask for something that is answered with what is given."""
 
-    def ask(*answers):
+    def ask(*answers, **more):
         upstream.answers["/thing"] = list(answers)
-        return api.call("GET", "/thing")
+        return api.call("GET", "/thing", **more)
 
     return ask
 
@@ -323,10 +323,8 @@ def test_an_upstream_that_says_nothing_is_given_up(ask, upstream, monkeypatch):
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n"])
 def test_an_answer_that_trickles_in_is_given_up_when_the_call_has_taken_too_long(
-    ask, upstream, monkeypatch, start
+    ask, upstream, start
 ):
-    monkeypatch.setattr(client, "DEADLINE", 0.3)
-
     def trickle(handler):
         handler.wfile.write(start)
         for byte in (b"" if start else b"HTTP/1.1 200 OK\r\nx: ") + b"y" * 300:
@@ -335,7 +333,7 @@ def test_an_answer_that_trickles_in_is_given_up_when_the_call_has_taken_too_long
             handler.wfile.write(bytes([byte]))
 
     with pytest.raises(UnavailableError, match="no answer in time"):
-        ask(trickle)
+        ask(trickle, deadline=0.3)
 
 
 def test_a_reset_or_half_an_answer_means_try_later_and_says_what_happened(ask):
