@@ -3,7 +3,15 @@
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import DurationField, ExpressionWrapper, F, IntegerField, QuerySet, Subquery
+from django.db.models import (
+    DurationField,
+    ExpressionWrapper,
+    F,
+    Func,
+    IntegerField,
+    QuerySet,
+    Subquery,
+)
 from django.db.models.expressions import Combinable
 from django.db.models.sql import Query
 
@@ -16,6 +24,23 @@ class Rows(Subquery):
 
     def __init__(self, rows: QuerySet, most: int | None = None) -> None:
         super().__init__(rows.order_by().values("pk")[:most])
+
+
+class Part(Subquery):
+    """Rows as a part of a union; in parentheses of its own it may have a limit, on SQLite too."""
+
+    template = "SELECT * FROM (%(subquery)s) part"
+
+
+class DistinctRows(Func):
+    """The number of different rows of several queries of one column; each may have a limit."""
+
+    template = "(SELECT COUNT(*) FROM (%(expressions)s) counted)"
+    arg_joiner = " UNION "
+    output_field = IntegerField()
+
+    def __init__(self, *queries: QuerySet) -> None:
+        super().__init__(*(Part(query) for query in queries))
 
 
 def first(rows: QuerySet, column: str) -> Subquery:

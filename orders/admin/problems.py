@@ -39,14 +39,19 @@ class ProblemFilter(ChoiceFilter):
 
 def with_problem(queryset: QuerySet, chosen: str) -> QuerySet:
     """Return the rows with one kind of problem, or with any."""
-    tables: list[tuple[Any, str]] = [(queryset.model.objects.all(), "pk")]
-    if queryset.model is PortfolioOrder:
+    first, *rest = ids_with_problem(queryset.model, chosen)
+    return queryset.filter(pk__in=first.union(*rest))
+
+
+def ids_with_problem(model: Any, chosen: str) -> list[QuerySet]:
+    """Return the ids of rows with a problem, one question for each index that answers a part."""
+    tables: list[tuple[Any, str]] = [(model.objects.all(), "pk")]
+    if model is PortfolioOrder:
         linked = Order.objects.filter(portfolio_order__isnull=False)
         tables.append((linked, "portfolio_order_id"))
-    first, *rest = [
+    return [
         ids.order_by() for rows, column in tables for ids in _with_problem(rows, column, chosen)
     ]
-    return queryset.filter(pk__in=first.union(*rest))
 
 
 def _with_problem(rows: Any, column: str, chosen: str) -> list[QuerySet]:

@@ -6,13 +6,18 @@ A tab is a choice of one filter, so its address is the same as the filter's.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
-from backoffice.together import Rows
-from orders.admin.problems import with_problem
+from backoffice.together import DistinctRows, Rows
+from orders.admin.problems import ids_with_problem
 from orders.models import PortfolioOrder
 
 MOST = 1000  # counted: more are "1,000+"
+ORDERS_OF_ONE = (
+    5  # with a problem: where they are more, thousands of them, the count is a little low
+)
 TABS: Mapping[str, tuple[str, str]] = {  # the filter and its choice
     "All": ("", ""),
     "New": ("status", "NEW"),
@@ -35,16 +40,23 @@ class Tab:
     is_current: bool
 
 
-def counted() -> dict[str, Rows]:
+def counted() -> dict[str, Combinable]:
     """Return the questions for the counts, by tab."""
     rows, now = PortfolioOrder.objects.all(), timezone.now()
     questions = {
         "New": rows.filter(status="NEW"),
         "Processing": rows.filter(status="PROCESSING"),
         "Stale": rows.stale(now=now),
-        "Problems": with_problem(rows, "any"),
     }
-    return {label: Rows(question, MOST + 1) for label, question in questions.items()}
+    return {
+        **{label: Rows(question, MOST + 1) for label, question in questions.items()},
+        "Problems": DistinctRows(*map(_some, ids_with_problem(PortfolioOrder, "any"))),
+    }
+
+
+def _some(ids: QuerySet) -> QuerySet:
+    """Return as many ids as are counted; of orders more, since several have one portfolio order."""
+    return ids[: MOST + 1] if ids.model is PortfolioOrder else ids[: MOST * ORDERS_OF_ONE]
 
 
 def tabs(

@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from orders.clocks import kind_of
+from orders.currencies import decimals_of
 from orders.durations import duration as in_words
 from orders.lifecycle import is_final
 from orders.models import Order, Outcome, PortfolioOrder
@@ -22,32 +23,6 @@ register = template.Library()
 EMPTY = "—"
 JUST_NOW = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
-# Decimals of a currency (ISO 4217); two everywhere else.
-MINOR_UNITS = {
-    **dict.fromkeys(
-        [
-            "BIF",
-            "CLP",
-            "DJF",
-            "GNF",
-            "ISK",
-            "JPY",
-            "KMF",
-            "KRW",
-            "PYG",
-            "RWF",
-            "UGX",
-            "UYI",
-            "VND",
-            "VUV",
-            "XAF",
-            "XOF",
-            "XPF",
-        ],
-        0,
-    ),
-    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
-}
 
 # Tone (the colour) of a status; also the name of its icon in the sprite.
 STATUSES = {
@@ -192,9 +167,7 @@ def short_id(value: UUID | None) -> SafeString | str:
 @register.filter
 def money(amount: str, currency: str) -> str:
     """Return an amount as "2,500.00 EUR"; no digit that upstream sent is lost."""
-    return (
-        f"{grouped(amount, MINOR_UNITS.get(currency, 2))} {currency}".strip() if amount else EMPTY
-    )
+    return f"{grouped(amount, decimals_of(currency))} {currency}".strip() if amount else EMPTY
 
 
 @register.filter
