@@ -1,5 +1,6 @@
 """Webhook events on the screens of staff: the list, the page of one, and applying them again."""
 
+import re
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -53,7 +54,7 @@ def viewer():
 @pytest.fixture
 def reads_words(monkeypatch):
     """A release whose amounts may be words."""
-    monkeypatch.setattr(attributes, "AMOUNT", attributes.re.compile(".*"))
+    monkeypatch.setattr(attributes, "AMOUNT", re.compile(".*"))
 
 
 def receive(*events, now=NOW, delivery=1):
@@ -319,7 +320,7 @@ def test_a_get_of_a_button_answers_405_and_changes_nothing(operator):
 
 def test_staff_without_the_permission_see_no_button_and_are_refused(viewer, operator, reads_words):
     with pytest.MonkeyPatch.context() as older:
-        older.setattr(attributes, "AMOUNT", attributes.re.compile("[0-9.]*"))
+        older.setattr(attributes, "AMOUNT", re.compile("[0-9.]*"))
         receive(BAD)
 
     for path in (
@@ -347,7 +348,7 @@ def test_no_button_can_be_pressed_from_another_site():
 
 def test_apply_again_applies_the_event_says_so_and_leads_back_to_it(operator, monkeypatch):
     receive(BAD)
-    monkeypatch.setattr(attributes, "AMOUNT", attributes.re.compile(".*"))
+    monkeypatch.setattr(attributes, "AMOUNT", re.compile(".*"))
 
     response = operator.post(path_of(BAD, "apply_again"), follow=True)
 
@@ -377,7 +378,7 @@ def test_an_event_that_was_applied_meanwhile_is_not_applied_again(operator):
 def test_the_selected_events_are_applied_again_and_the_others_left_alone(operator, monkeypatch):
     other = event("ORDER.NEW", order("C", cash_amount="more"))
     receive(PLACED, BAD, other)
-    monkeypatch.setattr(attributes, "AMOUNT", attributes.re.compile(".*"))
+    monkeypatch.setattr(attributes, "AMOUNT", re.compile(".*"))
 
     chosen = [entry_of(PLACED).pk, entry_of(BAD).pk]
     data = {"action": "apply_selected_again", "_selected_action": chosen}
@@ -406,7 +407,7 @@ def test_all_events_of_one_reason_are_applied_again_with_one_button(operator, mo
         "cash_amount … is not a decimal number of at most 90 digits 2 Apply all 2 again"
         in words(listed)
     )
-    monkeypatch.setattr(attributes, "AMOUNT", attributes.re.compile(".*"))
+    monkeypatch.setattr(attributes, "AMOUNT", re.compile(".*"))
 
     reason = listed.context["reasons"][0].text
     response = operator.post(AGAIN, {"reason": reason}, follow=True)

@@ -15,18 +15,24 @@ KEYS = {
 }
 
 
+def evidence(kept, key_id):
+    found = evidence_in(kept, key_id=key_id)
+    assert found is not None
+    return found
+
+
 def headers(key, version=Version.V6, key_id="k1"):
     message = Message("POST", "/hook", "", {"content-type": "application/json"}, b"{}")
     added = sign(
         message, key=key, key_id=key_id, created=CREATED, nonce="n", lifetime=60, version=version
     )
-    return {name.lower(): value for name, value in (message.headers | added).items()}
+    return {name.lower(): value for name, value in {**message.headers, **added}.items()}
 
 
 @pytest.mark.parametrize("version", Version)
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_key_algorithm_version_times_and_components_are_read_from_the_headers(algorithm, version):
-    found = evidence_in(headers(KEYS[algorithm], version), key_id="k1")
+    found = evidence(headers(KEYS[algorithm], version), "k1")
 
     assert (found.key_id, found.algorithm, found.version) == ("k1", algorithm, version)
     assert found.created == datetime.fromtimestamp(CREATED, UTC)
@@ -41,8 +47,8 @@ def test_of_several_signatures_the_one_by_the_deliverys_key_is_shown():
         for name in ("signature-input", "signature")
     }
 
-    assert evidence_in(both, key_id="k2").key_id == "k2"
-    assert evidence_in(both, key_id="gone").key_id == "k1"
+    assert evidence(both, "k2").key_id == "k2"
+    assert evidence(both, "gone").key_id == "k1"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +68,7 @@ def test_a_signature_that_tells_nothing_of_itself_is_shown_as_such():
         "signature": "sig1=:eA==:",
     }
 
-    found = evidence_in(given, key_id="k1")
+    found = evidence(given, "k1")
 
     assert (found.key_id, found.algorithm, found.created, found.expires) == (
         "",

@@ -314,7 +314,7 @@ def test_a_lost_connection_leaves_everything_pending(monkeypatch):
 def test_a_quarantined_entry_is_applied_again_when_released():
     receive(event("PORTFOLIO_ORDER.NEW", portfolio_order(cash_amount="?")))
     entry = JournalEntry.objects.get()
-    entry.payload = entry.payload.replace(b'"?"', b'"1.00"')
+    entry.payload = bytes(entry.payload).replace(b'"?"', b'"1.00"')
     entry.save()
 
     assert journal.replay([entry.pk]) == 1

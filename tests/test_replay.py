@@ -1,6 +1,7 @@
 """Events applied again and deliveries processed again: what they do, and what they must not do."""
 
 import json
+import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -52,7 +53,7 @@ def reads_words(monkeypatch):
     """A release whose amounts may be words."""
 
     def release():
-        monkeypatch.setattr(attributes, "AMOUNT", attributes.re.compile(".*"))
+        monkeypatch.setattr(attributes, "AMOUNT", re.compile(".*"))
 
     return release
 
