@@ -29,7 +29,7 @@ from django.db import connections
 from backoffice.celery import app
 from backoffice.sandbox import FaultPlan, Sandbox
 
-FAULTS = FaultPlan(lose=0.06, repeat=0.06, reorder=0.05, delay=0.04).with_first_order()
+FAULTS = FaultPlan(lose=0.006, repeat=0.03, reorder=0.03, delay=0.006).with_first_order()
 PACE = timedelta(seconds=6)  # between two placements
 WORKER_THREADS = 4
 

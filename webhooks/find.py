@@ -61,10 +61,14 @@ def fetch(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _refetch(pk: UUID, *, actor: str) -> tuple[Kind, Result]:
-    result = reconciliation.refetch(Kind.PORTFOLIO_ORDER, pk, actor=actor)
+    result = reconciliation.refetch(
+        Kind.PORTFOLIO_ORDER, pk, actor=actor, patience=reconciliation.PATIENCE
+    )
     if result.verdict is not Verdict.NOT_FOUND:
         return Kind.PORTFOLIO_ORDER, result
-    return Kind.ORDER, reconciliation.refetch(Kind.ORDER, pk, actor=actor)
+    return Kind.ORDER, reconciliation.refetch(
+        Kind.ORDER, pk, actor=actor, patience=reconciliation.PATIENCE
+    )
 
 
 def _pages(text: str, term: search.Term | None) -> Iterator[Page]:
