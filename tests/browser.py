@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-lcd-text",
     "--disable-font-subpixel-positioning", "--font-render-hinting=full",
 ]  # fmt: skip
-PATIENCE = 10_000  # ms: an element that is not there by then does not come
+PATIENCE = 30_000  # ms: an element that is not there by then does not come
 WIDE, NARROW = (1440, 900), (768, 1024)
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 ASYNC_UNSAFE = "DJANGO_ALLOW_ASYNC_UNSAFE"
@@ -98,9 +98,8 @@ def window(
     Motion is reduced, so that nobody looks at a page half way between two colours.
     """
     width, height = size
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, reduced_motion="reduce", **more
-    )
+    options = {"reduced_motion": "reduce"} | more
+    context = browser.new_context(viewport={"width": width, "height": height}, **options)
     context.set_default_timeout(PATIENCE)
     opened = Window(context.new_page(), url)
     if client:

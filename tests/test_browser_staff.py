@@ -26,6 +26,16 @@ def desk(look):
 
 
 @pytest.fixture
+def story(look):
+    """Only the order with late, repeated and lost webhooks."""
+    with time_machine.travel(START, tick=False) as traveller:
+        desk = scenes.Desk(traveller)
+        scenes.recovered(desk)
+        desk.go((scenes.SHOWN - START).total_seconds())
+        yield
+
+
+@pytest.fixture
 def upstream(look, settings):
     with running(settings) as upstream:
         yield upstream
@@ -99,7 +109,7 @@ def test_refetch_now_says_what_came_of_it_and_jumps_to_its_entry(look, upstream)
     assert shown.locator(":target").bounding_box()["y"] < 900
 
 
-def test_the_history_of_an_order_is_taken_away_as_a_file(look, desk):
+def test_the_history_of_an_order_is_taken_away_as_a_file(look, story):
     client = browser()
     shown = look(client).open(page(scenes.RECOVERED))
 
@@ -138,7 +148,7 @@ def test_filters_search_and_files_work_without_javascript(look, desk):
     assert all(str(scenes.RECOVERED) in row for row in rows)
 
 
-def test_the_chips_of_a_history_work_without_javascript(look, desk):
+def test_the_chips_of_a_history_work_without_javascript(look, story):
     window = look(browser(), java_script_enabled=False)
     shown = window.open(page(scenes.RECOVERED))
     entries = shown.locator("ol.history > li")
