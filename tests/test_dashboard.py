@@ -163,6 +163,16 @@ def test_a_stale_one_without_orders_waits_for_them(client):
     assert "waiting for orders" in words(client.get(TODAY))
 
 
+def test_a_filled_one_without_orders_waits_for_none(client):
+    settling = portfolio_order("FILLED", name="settling")
+    receive(event("PORTFOLIO_ORDER.FILLED", settling), now=NOW - timedelta(days=10))
+
+    text = words(client.get(TODAY))
+
+    assert "Filled no orders" in text
+    assert "waiting for orders" not in text
+
+
 def test_of_each_status_the_stalest_are_compared(client, settings):
     receive(event("PORTFOLIO_ORDER.NEW", portfolio_order(name="new")), now=NOW - timedelta(days=9))
     receive(

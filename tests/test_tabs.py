@@ -110,8 +110,9 @@ def test_a_tab_with_a_second_filter_of_its_kind_is_no_tab(client, one_of_each):
     assert shown(response) == {named("processing")}
 
 
-def test_a_cancelled_portfolio_order_without_orders_waits_for_none(client):
-    placed("over", "CANCELLED")
+@pytest.mark.parametrize("status", ["CANCELLED", "FILLED", "SETTLED"])
+def test_a_portfolio_order_that_has_ended_without_orders_waits_for_none(client, status):
+    placed("over", status)
 
     text = words(client.get(LIST))
 

@@ -130,11 +130,11 @@ class PortfolioOrderChangeList(TrackedChangeList):
         return tabs(self.params, self.paginator.found, self.get_query_string)
 
 
-def progress_column(progress: Progress | None, *, is_final: bool) -> SafeString | str:
+def progress_column(progress: Progress | None, *, has_ended: bool) -> SafeString | str:
     """Return "7 of 12 filled" over a bar."""
     if progress is None:
         return format_html(
-            '<span class="quiet">{}</span>', "no orders" if is_final else "waiting for orders"
+            '<span class="quiet">{}</span>', "no orders" if has_ended else "waiting for orders"
         )
     words = f"{progress.filled} of {progress.total} filled"
     return format_html("{}<br>{}", words, bar(progress, "small"))

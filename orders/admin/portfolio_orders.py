@@ -29,7 +29,7 @@ from orders.admin.payloads import payloads
 from orders.admin.problems import ProblemFilter
 from orders.amounts import average_price
 from orders.history import history_of
-from orders.lifecycle import Kind, is_final
+from orders.lifecycle import SETTLING, Kind, is_final
 from orders.models import Execution, Order, PortfolioOrder
 from orders.notices import notices
 from orders.progress import Progress
@@ -63,7 +63,8 @@ class PortfolioOrderAdmin(OrderPageAdmin):
     @admin.display(description="Progress")
     def progress(self, row: Any) -> SafeString | str:
         """How many of its orders are filled."""
-        return progress_column(row.progress, is_final=is_final(self.kind, row.status))
+        ended = is_final(self.kind, row.status) or row.status == SETTLING
+        return progress_column(row.progress, has_ended=ended)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The change list that knows progress."""
