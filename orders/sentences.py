@@ -23,16 +23,18 @@ def status_word(status: str) -> str:
     return status.capitalize() if status in KNOWN_STATUSES else status
 
 
-def title(item: Item, *, count: int = 1) -> str:
+def title(item: Item, *, count: int = 1, orders: int = 1) -> str:
     """Return the heading of an item that is no step: "Polled 7 times, no change", "Note by mira".
 
-    ``count`` is the number of items in its run. "" for a step, whose heading is its object and statuses.
+    ``count`` is the number of items in its run, ``orders`` of how many orders they tell. "" for a
+    step, whose heading is its object and statuses.
     """
     entry = item.entry
     if entry is None or item.is_step:
         return ""
     if item.kind in ASKS.values():
-        return _asked(item, entry, count)
+        often = f" {orders} orders" if orders > 1 else f" {count} times" if count > 1 else ""
+        return _asked(item, entry, often)
     if entry.source == STAFF:
         return f"Note by {entry.actor}" if entry.actor else "Note"
     if topic(entry.type) in ABOUT:
@@ -103,14 +105,13 @@ def aside(run: Run, zone: tzinfo) -> str:
     return f"{listed} already known from the portfolio order's list" if listed else ""
 
 
-def _asked(item: Item, entry: Seen, count: int) -> str:
+def _asked(item: Item, entry: Seen, often: str) -> str:
     """Return what an ask brought: "Polled, no change", "Polled: Processing → Filled", "Poll failed"."""
     by = f" by {entry.actor}" if entry.actor else ""
     polled = item.kind is ItemKind.CHECK
     if item.is_failed:
         return f"Poll{by} failed" if polled else f"Manual refetch{by} failed"
-    times = f" {count} times" if count > 1 else ""
-    asked = f"Polled{times}{by}" if polled else f"Manual refetch{times}{by}"
+    asked = f"Polled{often}{by}" if polled else f"Manual refetch{often}{by}"
     if entry.outcome == "NO_CHANGE":
         return f"{asked}, no change"
     before, now = status_word(item.from_status), status_word(item.to_status)

@@ -193,6 +193,12 @@ def test_folded_checks_say_how_often():
     assert title(run.item, count=len(run.items)) == "Polled 7 times, no change"
 
 
+def test_asks_about_several_orders_that_brought_the_same_say_about_how_many():
+    asked = items(webhook("NEW", 0), poll("FILLED", 5, 9))[-1]
+
+    assert title(asked, count=2, orders=2) == "Polled 2 orders: New → Filled"
+
+
 def test_a_note_names_its_author_and_its_text_alone_goes_into_the_file():
     (note,) = items(
         entry(A, 5, 5, source="STAFF", outcome="NOTED", actor="mira", message="Called.")

@@ -41,7 +41,7 @@ def of(payloads: Mapping[int, str], run: Run) -> SafeString | str:
 @register.simple_tag
 def heading(run: Run) -> str:
     """Return the heading of what is no step of an order."""
-    return sentences.title(run.item, count=len(run.items))
+    return sentences.title(run.item, count=len(run.items), orders=run.orders)
 
 
 @register.simple_tag
