@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 EVERY = timedelta(minutes=15)
 OVERLAP = timedelta(hours=1)  # an order may be listed later than its creation says
 FIRST_DAY = timedelta(hours=24)
-MEMORY = timedelta(days=7)  # how far back the last successful round is looked for
 BATCH = 200  # as many as the client reads at a time
 
 
@@ -119,11 +118,9 @@ def _slot(now: datetime) -> datetime:
 
 
 def _since(now: datetime) -> datetime:
-    """Return what the next round lists from: the last that succeeded, else the first day or the outage."""
-    slot = _slot(now)
-    ids = [journal.round_id(slot - n * EVERY) for n in range(MEMORY // EVERY)]
-    rounds = JournalEntry.objects.filter(event_id__in=ids).values_list("outcome", "recorded_at")
-    succeeded = [at for outcome, at in rounds if outcome == Outcome.NOTED]
-    if succeeded:
-        return max(succeeded) - OVERLAP
-    return min([now, *(at for _, at in rounds)]) - FIRST_DAY
+    """Return what the next round lists from: the last that succeeded, however long ago, else the first day."""
+    rounds = JournalEntry.objects.filter(source=Source.POLL, type=journal.DISCOVERY)
+    if last := rounds.filter(outcome=Outcome.NOTED).order_by("-pk").first():
+        return last.recorded_at - OVERLAP
+    first = rounds.order_by("pk").first()  # none has succeeded since the first day
+    return (first.recorded_at if first else now) - FIRST_DAY

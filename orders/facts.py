@@ -146,7 +146,7 @@ def _describe(type_: str, upstream: Mapping[str, Any], *, default: datetime) -> 
     portfolio_order_id, order_id = SUBJECTS[topic(type_)](upstream)
     return Description(
         type=type_,
-        status=clean(upstream.get("status"), 32),
+        status=_status_or_blank(upstream),
         occurred_at=_moment_or(upstream, "updated_at", default),
         portfolio_order_id=portfolio_order_id,
         order_id=order_id,
@@ -203,6 +203,14 @@ def _status(kind: Kind, upstream: Mapping[str, Any]) -> str:
             f"the {kind.lower().replace('_', ' ')} {upstream.get('id')} has no status"
         )
     return status
+
+
+def _status_or_blank(upstream: Mapping[str, Any]) -> str:
+    """Return the status, or "": a bad one is told when the entry is read, with its subject known."""
+    try:
+        return clean(upstream.get("status"), 32)
+    except UnreadableError:
+        return ""
 
 
 def _moment_or(upstream: Mapping[str, Any], name: str, default: datetime) -> datetime:

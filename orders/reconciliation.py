@@ -8,7 +8,8 @@ import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from backoffice.investment_api.client import DEADLINE
@@ -16,9 +17,9 @@ from orders import asks, leases
 from orders.feedback import Result, Verdict
 from orders.fold import is_proven
 from orders.inquiry import OUT_OF_TIME, RATE_LIMITED, Inquiry
-from orders.leases import MODELS, POLLER, Asker, Lease
+from orders.leases import MODELS, POLLER, Asker, Lease, Row
 from orders.lifecycle import CONFLICT, Kind
-from orders.models import Order, PortfolioOrder
+from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
 from orders.tracked import Source
 
 LONGEST = timedelta(seconds=90)  # of one inquiry with all its calls
@@ -29,14 +30,38 @@ PATIENCE = timedelta(seconds=5)  # the same where a person waits: the poller ask
 def due(*, now: datetime, most: int | None = None) -> list[tuple[Kind, UUID]]:
     """Return what to ask about now, the longest overdue first: portfolio orders, then orders without one.
 
-    At most ``most`` of each kind. Nothing while upstream wants no requests: what is due stays due.
+    Then those unknown here of which an event was refused. At most ``most`` of each. Nothing while
+    upstream wants no requests: what is due stays due.
     """
     if asks.paused_until():
         return []
-    return [
+    found = [
         (kind, pk)
         for kind, model in MODELS.items()
         for pk in model.objects.due(now=now).values_list("pk", flat=True)[:most]
+    ]
+    return [*found, *_unknown(now, most)]
+
+
+def _unknown(now: datetime, most: int | None) -> list[Row]:
+    """Return what is only known from events in quarantine, unless it was asked about lately."""
+    refused = JournalEntry.objects.filter(outcome=Outcome.QUARANTINED, source=Source.WEBHOOK)
+    lately = JournalEntry.objects.filter(
+        source=Source.POLL, recorded_at__gt=now - settings.POLL_LONGEST
+    )
+    return [
+        (kind, pk)
+        for kind, model, column in (
+            (Kind.PORTFOLIO_ORDER, PortfolioOrder, "portfolio_order_id"),
+            (Kind.ORDER, Order, "order_id"),
+        )
+        for pk in refused.filter(
+            ~Exists(model.objects.filter(pk=OuterRef(column))),
+            ~Exists(lately.filter(**{column: OuterRef(column)})),
+            **{f"{column}__isnull": False},
+        )
+        .values_list(column, flat=True)
+        .distinct()[:most]
     ]
 
 
@@ -45,6 +70,8 @@ def check(kind: Kind, pk: UUID) -> Result:
 
     Where the budget holds the request back it stays due, as if nobody had called.
     """
+    if not MODELS[kind].objects.filter(pk=pk).exists():
+        return _ask_unknown(kind, pk, POLLER)
     return _check_order(pk) if kind is Kind.ORDER else _check(kind, pk, POLLER)
 
 
@@ -57,7 +84,7 @@ def refetch(kind: Kind, pk: UUID, *, actor: str, patience: timedelta | None = No
     until = time.monotonic() + patience.total_seconds() if patience else None
     asker = Asker(Source.REFETCH, actor, until)
     if not MODELS[kind].objects.filter(pk=pk).exists():
-        return _refetch_unknown(kind, pk, asker)
+        return _ask_unknown(kind, pk, asker)
     return _check(kind, pk, asker)
 
 
@@ -69,7 +96,7 @@ def _check(kind: Kind, pk: UUID, asker: Asker) -> Result:
     return _inquire(Inquiry(kind, pk, asker), lease)
 
 
-def _refetch_unknown(kind: Kind, pk: UUID, asker: Asker) -> Result:
+def _ask_unknown(kind: Kind, pk: UUID, asker: Asker) -> Result:
     with leases.guard(kind, pk) as since:
         if since:
             return Result(Verdict.BUSY, asking_since=since)

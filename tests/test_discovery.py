@@ -185,3 +185,14 @@ def test_a_long_list_is_recorded_page_by_page(upstream, monkeypatch):
         "listed 5, 5 unknown here",
     ]
     assert PortfolioOrder.objects.count() == 5
+
+
+def test_after_a_long_outage_the_next_round_begins_where_the_last_one_ended(upstream):
+    upstream.wait(minutes=5)
+    discover()
+    pk = upstream.place()
+    upstream.wait(days=12)
+
+    discover()
+
+    assert PortfolioOrder.objects.get().pk == pk

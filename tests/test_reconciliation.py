@@ -632,3 +632,32 @@ def test_whatever_webhooks_are_lost_in_the_end_all_is_as_upstream_has_it(upstrea
         assert row(pk).check_after is None
     assert list(rebuild.compare()) == []
     assert not JournalEntry.objects.filter(outcome__in=["PENDING", "QUARANTINED"]).exists()
+
+
+@pytest.mark.parametrize("broken", [{"quantity": "?"}, {"status": {"is": "NEW"}}])
+def test_an_unknown_order_of_which_an_event_was_refused_is_asked_about_once(upstream, broken):
+    pk = upstream.place_order()
+    [told] = upstream.events()
+    receive([told | {"object": told["object"] | broken}])
+    assert not Order.objects.exists()
+
+    assert reconciliation.due(now=timezone.now()) == [(ORDER, pk)]
+    reconciliation.check(ORDER, pk)
+
+    assert row(pk, Order).status == "NEW"
+    assert reconciliation.due(now=timezone.now()) == []
+
+
+def test_an_unknown_order_that_upstream_does_not_know_either_is_not_asked_about_all_the_time(
+    upstream,
+):
+    pk = upstream.place_order()
+    [told] = upstream.events()
+    receive([told | {"object": told["object"] | {"quantity": "?"}}])
+    upstream.expect(Trouble("problem", 404))
+
+    reconciliation.check(ORDER, pk)
+
+    assert reconciliation.due(now=timezone.now()) == []
+    upstream.wait(hours=7)
+    assert reconciliation.due(now=timezone.now()) == [(ORDER, pk)]
