@@ -3,14 +3,18 @@
 Tasks carry ids only and may run twice or never: the rows in the database are the queue.
 """
 
+import logging
 import os
 from typing import Any
 
 from celery import Celery, signals
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 
-from backoffice import checks, log
+from backoffice import checks, database, log
+
+logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backoffice.settings")
 
@@ -70,6 +74,17 @@ def refuse_to_start_incomplete(**_: Any) -> None:
         checks.require_complete()
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from None
+
+
+@signals.celeryd_init.connect
+def refuse_to_apply_to_older_tables(**_: Any) -> None:
+    """End a worker of a new release that starts before the database was migrated."""
+    try:
+        database.require_migrated()
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from None
+    except DatabaseError as error:  # it is away: the tasks wait for it
+        logger.warning("The database cannot be asked for its migrations: %s", error)
 
 
 @signals.setup_logging.connect

@@ -1,6 +1,8 @@
-"""What an error of the database asks for: another try, or another way."""
+"""What can be told of the database: whether it has our tables, and what an error of it asks for."""
 
-from django.db import InterfaceError, OperationalError
+from django.core.exceptions import ImproperlyConfigured
+from django.db import InterfaceError, OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
 
 TOO_LARGE = "54"  # the class of PostgreSQL's codes for what exceeds one of its limits
 
@@ -15,3 +17,20 @@ def may_pass(error: Exception) -> bool:
         return False
     code = getattr(error.__cause__, "sqlstate", None) or ""
     return not (code.startswith(TOO_LARGE) or "too many SQL variables" in str(error))
+
+
+def unapplied_migrations() -> int:
+    """Return how many migrations of this release the database lacks. Raises DatabaseError."""
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def require_migrated() -> None:
+    """Raise ImproperlyConfigured where the database lacks migrations.
+
+    Against older tables every entry would fail and be quarantined one by one.
+    """
+    if waiting := unapplied_migrations():
+        raise ImproperlyConfigured(
+            f"The database lacks {waiting} migrations. Run `manage.py migrate` first."
+        )

@@ -6,13 +6,13 @@ from collections.abc import Callable
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from backoffice.database import unapplied_migrations
 from backoffice.env import is_loopback
 
 BROKER_TIMEOUT = 0.3  # seconds
@@ -78,9 +78,8 @@ def _problem(ask: Callable[[], str]) -> str:
 def _ask_database() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    executor = MigrationExecutor(connection)
-    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return f"{len(waiting)} migrations are not applied" if waiting else ""
+    waiting = unapplied_migrations()
+    return f"{waiting} migrations are not applied" if waiting else ""
 
 
 def _ask_broker() -> str:

@@ -108,3 +108,26 @@ def test_another_kind_of_key_is_refused_with_the_kinds_that_work(settings, key):
 
     with pytest.raises(ImproperlyConfigured, match="P-521 or Ed25519"):
         checks.require_complete()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["drain"], ["rebuild", "--check"], ["export_orders"], ["purge", "--no-input"]],
+    ids=lambda command: command[0],
+)
+def test_a_command_says_in_one_sentence_that_the_database_was_not_migrated(command, tmp_path):
+    run = start(
+        sys.executable, "manage.py", *command, DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3"
+    )
+
+    assert run.returncode != 0
+    assert "Run `manage.py migrate` first" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_worker_refuses_to_apply_to_tables_of_an_older_release(tmp_path):
+    run = start(*SERVING["worker"], DEBUG="1", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
+
+    assert run.returncode != 0
+    assert "Run `manage.py migrate` first" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from backoffice.management.migrated import MigratedCommand
 from orders.cells import DELIMITERS
 from orders.export import Export
 from orders.models import PortfolioOrder
@@ -25,7 +26,7 @@ WHICH = (
 )
 
 
-class ExportCommand(BaseCommand):
+class ExportCommand(MigratedCommand):
     """Write a CSV file to standard output, or to a file that appears only when it is whole."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:

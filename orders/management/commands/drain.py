@@ -6,11 +6,11 @@ import threading
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseTrouble
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from backoffice.management.migrated import MigratedCommand
 from orders.projection import Drained, drain
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ LONGEST_PAUSE = 30.0  # while the database is away
 BATCHES = 20  # between two looks at the signals
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = "Apply what is pending in the journal. With --forever, keep on until SIGTERM or Ctrl-C."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

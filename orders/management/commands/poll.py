@@ -7,15 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backoffice.investment_api.errors import InvestmentAPIError
+from backoffice.management.migrated import MigratedCommand
 from orders import asks, discovery, polling
 from orders.feedback import Result, Verdict
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = (
         "Ask the broker about all that is due, once. With --since, list the portfolio orders created "
         "from then on instead, and record those unknown here. Exits with 1 if anything failed."

@@ -4,13 +4,14 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from backoffice.management.migrated import MigratedCommand
 from orders import rebuild
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = (
         "Fold the whole journal anew and write the result over what the tables hold of orders; "
         "with --check only compare, and exit with 1 on any difference."

@@ -6,15 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from backoffice.management.migrated import MigratedCommand
 from orders import reconciliation
 from orders.feedback import sentence
 from orders.lifecycle import Kind
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = (
         "Ask the broker about portfolio orders at once, known here or not, and say for each what "
         "came of it. Exits with 1 if any could not be refetched."

@@ -4,15 +4,16 @@ from argparse import ArgumentParser
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from backoffice.management.migrated import MigratedCommand
 from webhooks.models import Delivery
 
 BATCH = 1000  # rows in one short transaction
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = "Delete deliveries older than --days. The journal is never touched."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
