@@ -1,7 +1,10 @@
-"""What can be told of the database: whether it has our tables, and what an error of it asks for."""
+"""What can be told of the database, what an error of it asks for, and one state of it to read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 TOO_LARGE = "54"  # the class of PostgreSQL's codes for what exceeds one of its limits
@@ -34,3 +37,25 @@ def require_migrated() -> None:
         raise ImproperlyConfigured(
             f"The database lacks {waiting} migrations. Run `manage.py migrate` first."
         )
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Read one state of the database, whatever is written meanwhile; within a transaction that one's.
+
+    It blocks no writer. Nothing can be written inside.
+    """
+    if connection.in_atomic_block:
+        yield
+    elif connection.vendor == "postgresql":
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+    else:  # atomic() would begin IMMEDIATE, and shut out every writer to the end of the file
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN DEFERRED")
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")

@@ -13,13 +13,14 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
+from backoffice.database import snapshot
 from orders import history, history_rows, journal, order_rows
 from orders.cells import Row, encode, optional
 from orders.clocks import RESTING_TYPES, kind_of
 from orders.lifecycle import Kind, is_final
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
 from orders.seen import Rules
-from orders.selection import Batch, Selection, snapshot
+from orders.selection import Batch, Selection
 from orders.timeline import Item
 
 VERSION = "v1"  # of the columns: they are only added to, at the end

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from django.db import connection, models, transaction
 
+from backoffice.database import snapshot
 from orders import projection
 from orders.facts import Reading
 from orders.fold import Listing
@@ -53,7 +54,7 @@ class Difference:
 
 def compare() -> Iterator[Difference]:
     """Yield every difference between the fold of the journal and the tables, in one snapshot."""
-    with _snapshot(alone=False), _Scratch() as scratch:
+    with snapshot(), _Scratch() as scratch:
         for model, rows in _folded(scratch):
             scratch.see(rows)
             yield from _differences(model, rows)
@@ -66,7 +67,7 @@ def rebuild(*, now: datetime) -> Iterator[Difference]:
 
     Drains and asks wait meanwhile. Clocks stay; what changed is due for a check at once.
     """
-    with _snapshot(alone=True), _Scratch() as scratch:
+    with _alone(), _Scratch() as scratch:
         for model, rows in _folded(scratch):
             scratch.see(rows)
             found = list(_differences(model, rows))
@@ -78,16 +79,16 @@ def rebuild(*, now: datetime) -> Iterator[Difference]:
 
 
 @contextmanager
-def _snapshot(*, alone: bool) -> Iterator[None]:
-    """Open a transaction that sees one state of the database; ``alone``: nobody else writes to the tables."""
+def _alone() -> Iterator[None]:
+    """Open a transaction that sees one state of the database, in which nobody else writes to the tables."""
     outermost = not connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             if outermost:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            if alone:  # before the first read, for that takes the snapshot
-                tables = ", ".join(f'"{model._meta.db_table}"' for model in MODELS)  # noqa: SLF001
-                cursor.execute(f"LOCK TABLE {tables} IN EXCLUSIVE MODE")
+            # Before the first read, for that takes the snapshot.
+            tables = ", ".join(f'"{model._meta.db_table}"' for model in MODELS)  # noqa: SLF001
+            cursor.execute(f"LOCK TABLE {tables} IN EXCLUSIVE MODE")
         yield
 
 

@@ -1,13 +1,11 @@
 """Which orders a file is about, read in batches from one snapshot of the database: memory stays flat."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from orders.models import Order, PortfolioOrder
@@ -74,28 +72,6 @@ class Selection:
         for single in _in_batches(self.orders, BATCH_OF_ORDERS):
             parents = {order.portfolio_order_id for order in single}
             yield Batch(PortfolioOrder.objects.in_bulk(parents - {None}), single, is_whole=False)
-
-
-@contextmanager
-def snapshot() -> Iterator[None]:
-    """Read one state of the database, whatever is written meanwhile; within a transaction that one's.
-
-    It blocks no writer. Nothing can be written inside.
-    """
-    if connection.in_atomic_block:
-        yield
-    elif connection.vendor == "postgresql":
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield
-    else:  # atomic() would begin IMMEDIATE, and shut out every writer to the end of the file
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN DEFERRED")
-            try:
-                yield
-            finally:
-                cursor.execute("ROLLBACK")
 
 
 def _in_batches(rows: QuerySet[Any], size: int) -> Iterator[list[Any]]:

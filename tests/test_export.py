@@ -10,10 +10,11 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from backoffice.database import snapshot
 from orders import export, journal, projection
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, PortfolioOrder
-from orders.selection import Selection, snapshot
+from orders.selection import Selection
 from orders.tracked import Source
 from tests.stories import START, at, event, execution, life, named, order, portfolio_order
 
