@@ -1,5 +1,7 @@
 """The one script: comfort that changes nothing by itself."""
 
+import re
+
 import pytest
 import time_machine
 
@@ -47,8 +49,16 @@ def test_an_id_is_copied_whole(look, desk):
 
     shown.get_by_role("button", name=f"Copy {named('P')}").click()
 
-    shown.get_by_text("Copied").wait_for()
+    shown.get_by_role("button", name="Copied").wait_for()
     assert shown.evaluate("navigator.clipboard.readText()") == named("P")
+
+
+def test_what_is_no_id_has_no_copy_button(look, desk):
+    shown = look(browser(), permissions=["clipboard-write"]).open("/admin/webhooks/delivery/")
+    shown.locator("#result_list tbody a").first.click()
+
+    shown.get_by_role("heading", name=re.compile("^Delivery ")).wait_for()
+    assert shown.get_by_role("button", name="Copy").count() == 0
 
 
 def test_news_of_an_open_order_is_offered_and_not_shown_unasked(look, desk):

@@ -26,15 +26,19 @@ if (field && key) {
 if (navigator.clipboard) {
     for (const id of document.querySelectorAll(".head h1, .facts .id[title]")) {
         const text = id.title || id.textContent.trim();
+        if (!/^[0-9a-f-]{36}$/.test(text)) continue;
         const button = document.createElement("button");
+        const show = (icon, words) => {
+            button.innerHTML = `<svg class="icon" aria-hidden="true"><use href="#i-${icon}"/></svg>`;
+            button.ariaLabel = button.title = words;
+        };
         button.type = "button";
         button.className = "copy";
-        button.textContent = "Copy";
-        button.setAttribute("aria-label", `Copy ${text}`);
+        show("copy", `Copy ${text}`);
         button.addEventListener("click", async () => {
             await navigator.clipboard.writeText(text);
-            button.textContent = "Copied";
-            setTimeout(() => { button.textContent = "Copy"; }, 2000);
+            show("copied", "Copied");
+            setTimeout(() => show("copy", `Copy ${text}`), 2000);
         });
         (id.closest("a") || id).after(button);
     }
