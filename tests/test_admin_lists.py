@@ -125,6 +125,19 @@ def test_a_filled_order_and_one_of_a_portfolio_order_are_never_stale(client, clo
     assert "Stale" not in words(browser(name="next week").get(ORDERS))
 
 
+def test_orders_whose_portfolio_order_nobody_told_us_of_are_a_list(client):
+    many(1)
+    receive(event("ORDER.FILLED", order("early", "FILLED", 9, parent="later")))
+    receive(event("ORDER.NEW", order("alone", parent="", client_reference="savings 7")))
+    unlinked = {"problem": "unlinked"}
+
+    assert shown(client.get(ORDERS, unlinked)) == [named("early")]
+    assert named("later")[:8] in words(client.get(ORDERS, unlinked))
+    assert "savings 7" in words(client.get(ORDERS))
+    receive(event("PORTFOLIO_ORDER.NEW", portfolio_order(name="later")))
+    assert "No order matches." in words(client.get(ORDERS, unlinked))
+
+
 @pytest.mark.parametrize(("problem", "names"), [
     ("any", ["conflict", "unknown", "child"]), ("conflict", ["conflict"]),
     ("unknown", ["unknown"]), ("mistrade", ["child"]), ("missed", []), ("not_found", []),

@@ -20,7 +20,7 @@ from orders.admin.filters import (
 from orders.admin.history import show
 from orders.admin.pages import OrderPageAdmin
 from orders.admin.payloads import payloads
-from orders.admin.problems import ProblemFilter
+from orders.admin.problems import OrderProblemFilter
 from orders.history import history_of_order
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
@@ -39,7 +39,9 @@ class OrderAdmin(OrderPageAdmin):
         "short_id", "status_badge", "instrument", "side_word", "amount", "shares", "parent",
         "placed", "last_heard",
     ]  # fmt: skip
-    list_filter = [StatusFilter, OrderFreshnessFilter, ProblemFilter, PlacedFilter, SideFilter]
+    list_filter = [
+        StatusFilter, OrderFreshnessFilter, OrderProblemFilter, PlacedFilter, SideFilter,
+    ]  # fmt: skip
     search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
     search_help_text = "Any ID or its first characters, ISIN, or client reference"
 
@@ -62,7 +64,7 @@ class OrderAdmin(OrderPageAdmin):
     def parent(self, row: Order) -> SafeString | str:
         """The portfolio order it belongs to."""
         if row.portfolio_order_id is None:
-            return self.empty_value_display
+            return row.client_reference or self.empty_value_display
         url = reverse("admin:orders_portfolioorder_change", args=[row.portfolio_order_id])
         return format_html('<a href="{}">{}</a>', url, short_id(row.portfolio_order_id))
 
