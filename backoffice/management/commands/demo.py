@@ -15,7 +15,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="port of the site, on loopback")
         parser.add_argument("--orders", type=int, default=40, help="portfolio orders to place")
-        parser.add_argument("--fresh", action="store_true", help="forget the orders of earlier runs")
+        parser.add_argument(
+            "--fresh", action="store_true", help="forget the orders of earlier runs"
+        )
 
     def handle(self, *, port: int, orders: int, fresh: bool, **_: Any) -> None:
         try:
