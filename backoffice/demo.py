@@ -87,7 +87,8 @@ class Demo:
         self._sandbox.stop()
         self._site.shutdown()
         self._site.server_close()
-        self._beat.stop()
+        if self._beat.is_alive():  # one that has died never says that it stopped
+            self._beat.stop()
         self._worker.stop()
         connections.close_all()
 
