@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from backoffice import doorbell
 from backoffice.investment_api.errors import InvestmentAPIError
-from orders import discovery, projection, reconciliation
+from orders import projection
+from orders.asking import discovery, reconciliation
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome
 

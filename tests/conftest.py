@@ -40,12 +40,22 @@ def pytest_configure() -> None:
         "SECURE_SSL_REDIRECT": "0",
         "TIME_ZONE": "Europe/Berlin",
     }
+    _take_own_redis()
     os.environ |= {
         name: os.environ[test] for name, test in SERVICES.items() if os.environ.get(test)
     }
     # Slow on purpose in real life, and each test that logs in would pay for it.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     django.setup()
+    del os.environ["DJANGO_SETTINGS_MODULE"]  # a test process that starts from here comes this way
+
+
+def _take_own_redis() -> None:
+    """Let each of several test processes have a database of Redis of its own, counted from the one given."""
+    url, worker = os.environ.get("TEST_REDIS_URL"), os.environ.get("PYTEST_XDIST_WORKER")
+    if url and worker:
+        server, _, number = url.rpartition("/")
+        os.environ["TEST_REDIS_URL"] = f"{server}/{int(number) + int(worker.removeprefix('gw'))}"
 
 
 @pytest.fixture(scope="session")

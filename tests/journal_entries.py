@@ -5,8 +5,8 @@ from itertools import count
 from uuid import UUID, uuid5
 
 from orders.lifecycle import Kind
-from orders.seen import Listed, Rules, Seen, Subject
-from orders.steps import build
+from orders.timeline.seen import Listed, Rules, Seen, Subject
+from orders.timeline.steps import build
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 P = UUID("2b638635-b848-44c6-8e59-09e5fec17c8f")

@@ -9,8 +9,9 @@ from django.test import Client
 from django.utils import timezone
 
 from backoffice.investment_api.answers import Answer
-from orders import asks, journal, projection
-from orders.leases import POLLER
+from orders import journal, projection
+from orders.asking import asks
+from orders.asking.leases import POLLER
 from orders.lifecycle import Kind
 from orders.models import PortfolioOrder
 from tests.signed import envelope, post, publish

@@ -9,7 +9,8 @@ from celery import current_app
 
 from backoffice import doorbell
 from backoffice.sandbox.faults import Trouble
-from orders import journal, projection, reconciliation
+from orders import journal, projection
+from orders.asking import reconciliation
 from orders.models import JournalEntry, Order, PortfolioOrder
 from tests.staff import JOURNAL, LIST, ORDERS, browser, html, messages, page
 from tests.stories import START, event, named, order, portfolio_order

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 import time_machine
 
-from orders import cells, export, journal, projection
+from orders import journal, projection
+from orders.export import cells, files
 from orders.models import JournalEntry
 from tests.staff import LIST, browser, html
 from tests.stories import START, event, life, named, portfolio_order
@@ -120,7 +121,7 @@ def test_a_failure_in_the_middle_breaks_the_connection_and_is_noted(auditor, mon
         yield ("1",)
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(export, "_history", breaks)
+    monkeypatch.setattr(files, "_history", breaks)
 
     response = auditor.post(HISTORY)
     with pytest.raises(OSError, match="disk"):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orders.axis import BAND, LEAST_STRETCH, MOST_FOLDS, scale_of
-from orders.ticks import APART, APART_NARROW, day_labels, fold_labels, ticks, zone_in_words
+from orders.lanes.axis import BAND, LEAST_STRETCH, MOST_FOLDS, scale_of
+from orders.lanes.ticks import APART, APART_NARROW, day_labels, fold_labels, ticks, zone_in_words
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)  # 07:00 in Berlin

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from orders import cells
+from orders.export import cells
 
 
 def test_a_moment_is_in_utc_with_milliseconds_and_z():

@@ -9,7 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from orders import export, journal, projection
+from orders import journal, projection
+from orders.export import files
 from orders.models import JournalEntry
 from tests.stories import START, event, life, named, order, portfolio_order
 
@@ -104,7 +105,7 @@ def test_a_file_that_broke_off_never_appears_and_is_not_recorded(tmp_path, monke
         yield ("row",)
         raise RuntimeError("the database went away")
 
-    monkeypatch.setattr(export, "_orders", broken)
+    monkeypatch.setattr(files, "_orders", broken)
     target = tmp_path / "out.csv"
     target.write_text("the file of yesterday")
 

@@ -58,7 +58,7 @@ def test_it_fails_if_any_ask_failed(upstream, capsys):
 
 @pytest.mark.django_db(transaction=True)
 def test_it_says_until_when_the_broker_wants_no_requests(upstream, monkeypatch):
-    monkeypatch.setattr("orders.polling.THREADS", 1)
+    monkeypatch.setattr("orders.asking.polling.THREADS", 1)
     due_portfolio_orders(upstream, 3)
     upstream.expect(Trouble("problem", 429, retry_after="60", path="/portfolios"))
 

@@ -16,7 +16,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from backoffice import panels
-from orders import dashboard, hours, journal, projection
+from orders import journal, projection
+from orders.dashboard import hours, queries
 from orders.lifecycle import Kind
 from orders.models import Outcome, PortfolioOrder
 from orders.tracked import Source
@@ -184,7 +185,7 @@ def test_of_each_status_the_stalest_are_compared(client, settings):
         now=NOW - timedelta(days=8),
     )
 
-    rows = dashboard.stalest(NOW)
+    rows = queries.stalest(NOW)
 
     assert [str(row.portfolio_order.pk) for row in rows] == [
         named("settling"), named("new"), named("odd"),
@@ -245,11 +246,11 @@ def test_the_page_asks_at_most_ten_questions_of_a_member_of_a_group_with_a_secon
     for count in (3, 50):
         stale(count)
         cache.clear()
-        with CaptureQueriesContext(connection) as queries:
+        with CaptureQueriesContext(connection) as statements:
             assert "Stale portfolio orders" in words(client.get(TODAY))
-        seen.append(len(queries))
+        seen.append(len(statements))
 
-    assert seen[0] == seen[1] <= 10, [query["sql"][:90] for query in queries]
+    assert seen[0] == seen[1] <= 10, [query["sql"][:90] for query in statements]
 
 
 def test_the_numbers_are_remembered_for_fifteen_seconds(client, clock):
@@ -268,7 +269,7 @@ def test_a_database_that_does_not_answer_costs_a_panel_not_the_page(client, monk
         raise OperationalError("canceling statement due to statement timeout")
 
     stale(1)
-    monkeypatch.setattr(dashboard, "numbers", fail)
+    monkeypatch.setattr(queries, "numbers", fail)
 
     text = words(client.get(TODAY))
 
@@ -330,10 +331,10 @@ def test_a_failed_round_is_the_last_api_error(client):
 
 
 def test_the_numbers_come_with_one_statement(db):
-    with CaptureQueriesContext(connection) as queries:
-        dashboard.numbers(NOW)
+    with CaptureQueriesContext(connection) as statements:
+        queries.numbers(NOW)
 
-    assert len(queries) == 1
+    assert len(statements) == 1
 
 
 def test_orders_are_counted_in_the_hour_in_which_they_were_placed(client):

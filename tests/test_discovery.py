@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from backoffice.investment_api.errors import InvestmentAPIError
 from backoffice.sandbox import Trouble
-from orders import discovery, journal
+from orders import journal
+from orders.asking import discovery
 from orders.models import JournalEntry, PortfolioOrder
 from tests.upstream import receive, running
 

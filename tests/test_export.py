@@ -11,10 +11,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from backoffice.database import snapshot
-from orders import export, journal, projection
+from orders import journal, projection
+from orders.export import files
+from orders.export.selection import Selection
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, PortfolioOrder
-from orders.selection import Selection
 from orders.tracked import Source
 from tests.stories import START, at, event, execution, life, named, order, portfolio_order
 
@@ -53,11 +54,11 @@ def read(exported, **how):
 
 
 def history(selection=None, **how):
-    return read(export.order_history(selection or Selection.everything(), **how))
+    return read(files.order_history(selection or Selection.everything(), **how))
 
 
 def orders(selection=None):
-    return read(export.orders(selection or Selection.everything()))
+    return read(files.orders(selection or Selection.everything()))
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def story(db):
 
 @pytest.mark.parametrize("name", ["order_history", "orders"])
 def test_a_file_is_byte_for_byte_as_promised(name, story):
-    made = b"".join(getattr(export, name)(Selection.everything()).chunks(bom=False))
+    made = b"".join(getattr(files, name)(Selection.everything()).chunks(bom=False))
 
     assert made == (GOLDEN / f"{name}.csv").read_bytes()
 
@@ -260,7 +261,7 @@ def test_files_of_adjoining_times_share_nothing_and_miss_nothing(story):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("make", [export.order_history, export.orders])
+@pytest.mark.parametrize("make", [files.order_history, files.orders])
 def test_a_file_takes_the_same_queries_for_any_number_of_orders_in_a_batch(make):
     counts = []
     for letters in ("AB", "CDEFGHIJ"):
@@ -282,8 +283,8 @@ def test_batches_follow_each_other_without_a_gap(story, monkeypatch):
             event("ORDER.NEW", order(f"L{name}", parent=None)),
         )
     whole = history(), orders()
-    monkeypatch.setattr("orders.selection.BATCH", 2)
-    monkeypatch.setattr("orders.selection.BATCH_OF_ORDERS", 2)
+    monkeypatch.setattr("orders.export.selection.BATCH", 2)
+    monkeypatch.setattr("orders.export.selection.BATCH_OF_ORDERS", 2)
 
     assert (history(), orders()) == whole
     assert len(whole[1]) == Order.objects.count()
@@ -291,7 +292,7 @@ def test_batches_follow_each_other_without_a_gap(story, monkeypatch):
 
 @pytest.mark.django_db
 def test_a_file_without_orders_has_its_header():
-    assert b"".join(export.orders(Selection.everything()).chunks(bom=True)).startswith(
+    assert b"".join(files.orders(Selection.everything()).chunks(bom=True)).startswith(
         b"\xef\xbb\xbforder_id,"
     )
 
@@ -299,17 +300,15 @@ def test_a_file_without_orders_has_its_header():
 @pytest.mark.django_db
 def test_a_file_names_its_kind_its_version_and_its_moment():
     moment = datetime(2026, 11, 22, 6, 45, tzinfo=UTC)
-    names = [
-        make(Selection.everything()).filename for make in (export.order_history, export.orders)
-    ]
+    names = [make(Selection.everything()).filename for make in (files.order_history, files.orders)]
 
     assert names == ["order-history_v1_20260302T1000Z.csv", "orders_v1_20260302T1000Z.csv"]
     rows = (row for row in [("order_id",)])
-    assert export.Export("orders", rows, now=moment).filename == "orders_v1_20261122T0645Z.csv"
+    assert files.Export("orders", rows, now=moment).filename == "orders_v1_20261122T0645Z.csv"
 
 
 def test_a_file_is_counted_and_recorded_in_the_journal(story):
-    file = export.orders(Selection.everything())
+    file = files.orders(Selection.everything())
     list(file.chunks(bom=False))
 
     file.record(actor="mira", how="all to the browser")
@@ -322,7 +321,7 @@ def test_a_file_is_counted_and_recorded_in_the_journal(story):
 @pytest.mark.django_db(transaction=True)
 def test_a_file_shows_one_state_whatever_is_written_meanwhile():
     receive(*life())
-    rows = export.orders(Selection.everything()).rows
+    rows = files.orders(Selection.everything()).rows
     next(rows)
     first = next(rows)
 
@@ -342,7 +341,7 @@ def test_a_file_shows_one_state_whatever_is_written_meanwhile():
 @pytest.mark.django_db(transaction=True)
 def test_a_file_that_nobody_reads_to_its_end_leaves_no_transaction_open():
     receive(*life())
-    file = export.orders(Selection.everything())
+    file = files.orders(Selection.everything())
     next(file.rows), next(file.rows)
 
     file.close()

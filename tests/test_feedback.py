@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orders.feedback import Change, Result, Verdict, sentence
+from orders.asking.feedback import Change, Result, Verdict, sentence
 
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)  # 07:00 in Berlin
 TOOK = timedelta(milliseconds=240)

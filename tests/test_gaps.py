@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from orders.timeline import ItemKind
+from orders.timeline.items import ItemKind
 from tests.journal_entries import (
     RULES,
     START,

@@ -5,10 +5,10 @@ import pytest
 import time_machine
 
 from orders import journal, projection
-from orders.history import history_of, history_of_order
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
-from orders.timeline import ItemKind
+from orders.timeline.history import history_of, history_of_order
+from orders.timeline.items import ItemKind
 from orders.tracked import Source
 from tests.stories import START, event, life, named, order, portfolio_order, sample
 

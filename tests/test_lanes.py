@@ -12,10 +12,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from orders import journal, projection
-from orders.captions import caption
-from orders.lanes import chart
-from orders.steps import build
+from orders.lanes.captions import caption
+from orders.lanes.chart import chart
 from orders.templatetags.lanes import lifecycle
+from orders.timeline.steps import build
 from tests.journal_entries import (
     RULES,
     START,

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from orders.outcomes import Dealt, why
+from orders.timeline.outcomes import Dealt, why
 from tests.journal_entries import P, again, at, entry, poll, refetch, webhook
 
 BERLIN = ZoneInfo("Europe/Berlin")

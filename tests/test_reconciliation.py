@@ -10,9 +10,10 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from backoffice.sandbox import Trouble
-from orders import asks, discovery, leases, rebuild, reconciliation
-from orders.feedback import Verdict
-from orders.leases import LEASE, POLLER
+from orders import rebuild
+from orders.asking import asks, discovery, leases, reconciliation
+from orders.asking.feedback import Verdict
+from orders.asking.leases import LEASE, POLLER
 from orders.lifecycle import CONFLICT, NOT_FOUND, Kind
 from orders.models import JournalEntry, Order, PortfolioOrder
 from orders.tracked import Source

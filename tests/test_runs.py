@@ -1,8 +1,8 @@
 from datetime import timedelta
 from uuid import UUID
 
-from orders.runs import runs
-from orders.timeline import ItemKind
+from orders.timeline.items import ItemKind
+from orders.timeline.runs import runs
 from tests.journal_entries import (
     A,
     B,

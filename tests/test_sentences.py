@@ -4,10 +4,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from orders.durations import duration
-from orders.runs import Run, runs
-from orders.sentences import arrival, copies, message, sentence, title
-from orders.timeline import ItemKind
+from orders.timeline.durations import duration
+from orders.timeline.items import ItemKind
+from orders.timeline.runs import Run, runs
+from orders.timeline.sentences import arrival, copies, message, sentence, title
 from tests.journal_entries import (
     RULES,
     A,

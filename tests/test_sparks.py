@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from orders.sparks import spark
+from orders.timeline.sparks import spark
 
 START = datetime(2026, 11, 22, 6, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders.lifecycle import Kind
-from orders.timeline import Filter, ItemKind, Remark, Timeline
+from orders.timeline.items import Filter, ItemKind, Remark, Timeline
 from tests.journal_entries import (
     RULES,
     A,

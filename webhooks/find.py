@@ -17,9 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from orders import feedback, reconciliation, search
+from orders import search
 from orders.admin.pages import LEVELS, REFETCH
-from orders.feedback import Result, Verdict
+from orders.asking import feedback, reconciliation
+from orders.asking.feedback import Result, Verdict
 from orders.lifecycle import Kind
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
 from orders.search import Id, IdPrefix

@@ -9,10 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
-from orders import export, journal
-from orders.export import Export
+from orders import journal
+from orders.export import files
+from orders.export.files import Export
+from orders.export.selection import Selection
 from orders.models import PortfolioOrder
-from orders.selection import Selection
 
 
 def download(file: Export, request: HttpRequest, *, how: str) -> StreamingHttpResponse:
@@ -33,9 +34,7 @@ def download(file: Export, request: HttpRequest, *, how: str) -> StreamingHttpRe
 def history_of_one(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     """Return the history file of one portfolio order."""
     chosen = PortfolioOrder.objects.filter(pk=pk)
-    return download(
-        export.order_history(Selection.of(chosen)), request, how=f"portfolio order {pk}"
-    )
+    return download(files.order_history(Selection.of(chosen)), request, how=f"portfolio order {pk}")
 
 
 @admin.action(permissions=["export"], description="Export order history CSV")
@@ -43,7 +42,7 @@ def export_history(
     _: Any, request: HttpRequest, queryset: QuerySet[PortfolioOrder]
 ) -> StreamingHttpResponse:
     """Return the history file of the portfolio orders selected, or of all that match."""
-    return download(export.order_history(Selection.of(queryset)), request, how=chosen(request))
+    return download(files.order_history(Selection.of(queryset)), request, how=chosen(request))
 
 
 @admin.action(permissions=["export"], description="Export orders CSV")
@@ -51,7 +50,7 @@ def export_orders(
     _: Any, request: HttpRequest, queryset: QuerySet[PortfolioOrder]
 ) -> StreamingHttpResponse:
     """Return the orders file of the portfolio orders selected, or of all that match."""
-    return download(export.orders(Selection.of(queryset)), request, how=chosen(request))
+    return download(files.orders(Selection.of(queryset)), request, how=chosen(request))
 
 
 def chosen(request: HttpRequest) -> str:

@@ -8,8 +8,8 @@ from itertools import groupby
 from django.http import HttpRequest
 from django.utils import timezone
 
-from orders.runs import Run, runs
-from orders.timeline import Filter, Timeline
+from orders.timeline.items import Filter, Timeline
+from orders.timeline.runs import Run, runs
 
 PAGE = 500  # items
 

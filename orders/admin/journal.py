@@ -21,9 +21,9 @@ from orders.admin.filters import OutcomeFilter, RecordedFilter, SourceFilter
 from orders.admin.pages import PAYLOAD, PageAdmin
 from orders.attributes import UnreadableError, moment
 from orders.models import JournalEntry, Outcome
-from orders.outcomes import Dealt, why
-from orders.seen import Seen
 from orders.templatetags.desk import ago, duration, outcome_badge, short_id, source_mark
+from orders.timeline.outcomes import Dealt, why
+from orders.timeline.seen import Seen
 from orders.tracked import Source
 
 

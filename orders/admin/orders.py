@@ -21,12 +21,12 @@ from orders.admin.history import show
 from orders.admin.pages import OrderPageAdmin
 from orders.admin.payloads import payloads
 from orders.admin.problems import OrderProblemFilter
-from orders.history import history_of_order
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
-from orders.notices import notices
 from orders.templatetags.desk import humanised, number, short_id
-from orders.timeline import Filter
+from orders.timeline.history import history_of_order
+from orders.timeline.items import Filter
+from orders.timeline.notices import notices
 
 
 @admin.register(Order)

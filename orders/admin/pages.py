@@ -22,9 +22,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from backoffice import doorbell
-from orders import feedback, journal, reconciliation, tasks
+from orders import journal, tasks
 from orders.admin.columns import DeskList, TrackedList, stale_rows
-from orders.feedback import Result, Verdict
+from orders.asking import feedback, reconciliation
+from orders.asking.feedback import Result, Verdict
 from orders.lifecycle import SETTLING, Kind, is_final
 from orders.models import Order, PortfolioOrder
 

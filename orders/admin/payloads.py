@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from orders.admin.journal import readable
 from orders.admin.pages import PAYLOAD
 from orders.models import JournalEntry
-from orders.runs import Run
+from orders.timeline.runs import Run
 
 LARGEST = 4_000  # characters: one that is larger has a page of its own, as all have
 MOST = 16_000  # characters on one page

@@ -27,14 +27,14 @@ from orders.admin.pages import EXPORT, REFETCH, OrderPageAdmin
 from orders.admin.pagination import TabbedPaginator
 from orders.admin.payloads import payloads
 from orders.admin.problems import ProblemFilter
-from orders.amounts import average_price
-from orders.history import history_of
+from orders.export.amounts import average_price
 from orders.lifecycle import SETTLING, Kind, is_final
 from orders.models import Execution, Order, PortfolioOrder
-from orders.notices import notices
 from orders.progress import Progress
 from orders.templatetags.desk import humanised
-from orders.timeline import Filter
+from orders.timeline.history import history_of
+from orders.timeline.items import Filter
+from orders.timeline.notices import notices
 
 
 @admin.register(PortfolioOrder)

@@ -15,10 +15,10 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backoffice.management.migrated import MigratedCommand
-from orders.cells import DELIMITERS
-from orders.export import Export
+from orders.export.cells import DELIMITERS
+from orders.export.files import Export
+from orders.export.selection import Selection
 from orders.models import PortfolioOrder
-from orders.selection import Selection
 
 WHICH = (
     "Without options: everything, also orders whose portfolio order is not known. --since and "

@@ -12,10 +12,10 @@ from django.utils.safestring import SafeString
 
 from orders.clocks import kind_of
 from orders.currencies import decimals_of
-from orders.durations import duration as in_words
 from orders.lifecycle import is_final
 from orders.models import Order, Outcome, PortfolioOrder
 from orders.progress import Progress
+from orders.timeline.durations import duration as in_words
 from orders.tracked import Source
 
 register = template.Library()

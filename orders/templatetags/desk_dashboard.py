@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from backoffice.admin import CAP
 from backoffice.panels import panel
-from orders import dashboard, discovery
-from orders.durations import duration
-from orders.hours import chart
+from orders.asking import discovery
+from orders.dashboard import queries
+from orders.dashboard.hours import chart
 from orders.models import Outcome
+from orders.timeline.durations import duration
 from orders.tracked import Source
 
 register = template.Library()
@@ -47,13 +48,13 @@ def order_numbers() -> dict[str, Any]:
 def placed_per_hour() -> dict[str, Any]:
     """Return the bars of the portfolio orders placed in 24 hours."""
     now, zone = timezone.now(), timezone.get_current_timezone()
-    return panel(lambda: {"chart": chart(dashboard.placed(now), now=now, zone=zone)})
+    return panel(lambda: {"chart": chart(queries.placed(now), now=now, zone=zone)})
 
 
 @register.simple_tag
 def stalest() -> dict[str, Any]:
     """Return the portfolio orders that have been without news for longest."""
-    return panel(lambda: {"rows": dashboard.stalest(timezone.now())})
+    return panel(lambda: {"rows": queries.stalest(timezone.now())})
 
 
 @register.simple_tag
@@ -70,7 +71,7 @@ def capped(count: int) -> str:
 
 
 def _order_numbers(now: datetime) -> dict[str, Any]:
-    held = dashboard.numbers(now)
+    held = queries.numbers(now)
     now = held["at"]  # ages belong to the moment at which the numbers were read
     return {
         "open_count": held["new"] + held["processing"] + held["unknown"],

@@ -8,10 +8,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from orders import sentences, sparks
-from orders.runs import Run
 from orders.templatetags import desk
-from orders.timeline import Item, ItemKind
+from orders.timeline import sentences, sparks
+from orders.timeline.items import Item, ItemKind
+from orders.timeline.runs import Run
 
 register = template.Library()
 

@@ -7,13 +7,14 @@ from django import template
 from django.conf import settings
 from django.utils import timezone
 
-from orders.captions import caption as in_words
-from orders.captions import word
-from orders.history import subject
-from orders.lanes import Chart, Lane, chart
+from orders.lanes.captions import caption as in_words
+from orders.lanes.captions import word
+from orders.lanes.chart import chart
+from orders.lanes.parts import Chart, Lane
 from orders.models import Order, PortfolioOrder
 from orders.templatetags.desk import STATUSES
-from orders.timeline import Timeline
+from orders.timeline.history import subject
+from orders.timeline.items import Timeline
 
 register = template.Library()
 

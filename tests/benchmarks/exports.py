@@ -13,10 +13,10 @@ from collections.abc import Callable
 from io import StringIO
 from itertools import islice
 
-from orders import export
-from orders.export import Export
+from orders.export import files
+from orders.export.files import Export
+from orders.export.selection import Selection
 from orders.models import JournalEntry, Order
-from orders.selection import Selection
 from tests.benchmarks import ground, stock
 
 NAIVELY = 20_000  # rows
@@ -34,12 +34,12 @@ def main() -> None:
             "portfolio_order_id, order_id, source, type, status, occurred_at, recorded_at, actor"
         )
         floor = _copy(f"(SELECT {columns}, event_id, message FROM orders_journalentry)", rows)
-        _measure(export.order_history, floor)
+        _measure(files.order_history, floor)
         _naive(lambda: JournalEntry.objects.defer("payload").iterator())
         stock.fill(told + 1, rows // stock.ORDERS_EACH)
         ground.head(f"export_orders, {rows:,} orders")
         floor = _copy(ORDERS, rows)
-        _measure(export.orders, floor)
+        _measure(files.orders, floor)
         _naive(lambda: Order.objects.select_related("portfolio_order").iterator())
 
 

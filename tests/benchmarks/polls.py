@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from backoffice.sandbox import Sandbox
 from backoffice.sandbox.placements import Placement
-from orders import journal, polling, projection, reconciliation
+from orders import journal, projection
+from orders.asking import polling, reconciliation
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
 from orders.tracked import Source

@@ -10,10 +10,10 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from backoffice.panels import panel
-from orders.durations import duration
 from orders.models import Outcome
 from orders.templatetags.desk import outcome_badge, pill, relative
 from orders.templatetags.desk_dashboard import Tile, capped, list_url
+from orders.timeline.durations import duration
 from webhooks import feed
 from webhooks.models import Verdict
 from webhooks.strip import Strip, strip

@@ -3,9 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from orders.export import Export, order_history
+from orders.export.files import Export, order_history
+from orders.export.selection import Selection
 from orders.management.export import WHICH, ExportCommand
-from orders.selection import Selection
 
 
 class Command(ExportCommand):

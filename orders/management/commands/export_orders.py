@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from orders.export import Export, orders
+from orders.export.files import Export, orders
+from orders.export.selection import Selection
 from orders.management.export import WHICH, ExportCommand
-from orders.selection import Selection
 
 
 class Command(ExportCommand):

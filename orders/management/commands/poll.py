@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from backoffice.investment_api.errors import InvestmentAPIError
 from backoffice.management.migrated import MigratedCommand
-from orders import asks, discovery, polling
-from orders.feedback import Result, Verdict
+from orders.asking import asks, discovery, polling
+from orders.asking.feedback import Result, Verdict
 
 
 class Command(MigratedCommand):

@@ -10,8 +10,8 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backoffice.management.migrated import MigratedCommand
-from orders import reconciliation
-from orders.feedback import sentence
+from orders.asking import reconciliation
+from orders.asking.feedback import sentence
 from orders.lifecycle import Kind
 
 

@@ -14,14 +14,16 @@ from django.conf import settings
 from django.utils import timezone
 
 from backoffice.database import snapshot
-from orders import history, history_rows, journal, order_rows
-from orders.cells import Row, encode, optional
+from orders import journal
 from orders.clocks import RESTING_TYPES, kind_of
+from orders.export import history_rows, order_rows
+from orders.export.cells import Row, encode, optional
+from orders.export.selection import Batch, Selection
 from orders.lifecycle import Kind, is_final
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
-from orders.seen import Rules
-from orders.selection import Batch, Selection
-from orders.timeline import Item
+from orders.timeline import history
+from orders.timeline.items import Item
+from orders.timeline.seen import Rules
 
 VERSION = "v1"  # of the columns: they are only added to, at the end
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
-from orders.durations import duration
-from orders.lanes import Chart
-from orders.lives import End, Life
+from orders.lanes.parts import Chart
+from orders.lanes.lives import End, Life
+from orders.timeline.durations import duration
 
 
 def caption(life: Life, chart: Chart) -> str:

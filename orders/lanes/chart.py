@@ -5,125 +5,25 @@ Source: ux.md, section 6a.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from uuid import UUID
 
-from orders.axis import Scale, Stretch, scale_of
-from orders.lifecycle import KNOWN_STATUSES, Kind
-from orders.lives import End, Life, life_of
-from orders.seen import Subject
-from orders.ticks import DayLabel, FoldLabel, Tick, day_labels, fold_labels, ticks, zone_in_words
-from orders.timeline import Item
+from orders.lanes.axis import Scale, scale_of
+from orders.lanes.lives import End, Life, life_of
+from orders.lanes.parts import Bar, Chart, Lane, Mark
+from orders.lanes.ticks import (
+    day_labels,
+    ticks,
+)  # fmt: skip
+from orders.lifecycle import Kind
+from orders.timeline.items import Item
+from orders.timeline.seen import Subject
 
 LEAST_WIDTH = 0.5  # of a bar: so short a stage must still be seen
-DENSE = 16  # more lanes are drawn lower
 MANY = 60  # of more, only those worth a look are shown at once
 SLOWEST = 20
 OPEN_FIRST = ("PROCESSING", "NEW")
 NEVER = datetime.max.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A stage of a lane, or the tail after its end in the colour of that end."""
-
-    status: str
-    x: float
-    width: float
-
-    @property
-    def end(self) -> float:
-        """Its right edge."""
-        return self.x + self.width
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The end of a lane; ``learned_x`` is where we learned it, None where that was in time."""
-
-    status: str
-    x: float
-    learned_x: float | None = None
-    source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One object's row of the chart; ``quiet`` is the time without news in a stale order."""
-
-    life: Life
-    bars: tuple[Bar, ...]
-    tails: tuple[Bar, ...]
-    marks: tuple[Mark, ...]
-    quiet: Bar | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Legend:
-    """What occurs in a chart: statuses of bars and of ends, and where we learned late."""
-
-    stages: Sequence[str]
-    ends: Sequence[str]
-    sources: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """The chart of a page: ``head`` is what the page is about, ``lanes`` its orders.
-
-    ``more`` are the orders of a long list that went well; ``now_x`` is None where nothing is open.
-    """
-
-    scale: Scale
-    zone: tzinfo
-    ticks: Sequence[Tick]
-    days: Sequence[DayLabel]
-    head: Lane
-    lanes: Sequence[Lane]
-    more: Sequence[Lane]
-    now_x: float | None
-    quiet_since: datetime | None
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether there are so many lanes that they are drawn lower."""
-        return len(self.lanes) + len(self.more) > DENSE
-
-    @property
-    def folds(self) -> tuple[Stretch, ...]:
-        """The silences that are folded."""
-        return self.scale.folds
-
-    @property
-    def fold_labels(self) -> Sequence[FoldLabel]:
-        """What stands above the folds."""
-        return fold_labels(self.scale)
-
-    @property
-    def legend(self) -> Legend:
-        """What is to be explained beside the chart."""
-        lanes = list(self.all_lanes)
-        return Legend(
-            stages=_in_order(bar.status for lane in lanes for bar in lane.bars),
-            ends=_in_order(
-                [mark.status for lane in lanes for mark in lane.marks]
-                + [tail.status for lane in lanes for tail in lane.tails]
-            ),
-            sources=sorted({mark.source for lane in lanes for mark in lane.marks} - {""}),
-        )
-
-    @property
-    def zone_in_words(self) -> str:
-        """The display zone with its offset."""
-        return zone_in_words(self.zone, self.scale)
-
-    @property
-    def all_lanes(self) -> Iterator[Lane]:
-        """Every lane, from top to bottom."""
-        yield self.head
-        yield from self.lanes
-        yield from self.more
 
 
 def chart(
@@ -163,13 +63,6 @@ def chart(
         now_x=scale.x(now) if shows_now else None,
         quiet_since=quiet_since,
     )
-
-
-def _in_order(statuses: Iterable[str]) -> Sequence[str]:
-    """Return each status once, in the order of a life, those we do not know last."""
-    found = set(statuses)
-    known = [status for status in KNOWN_STATUSES if status in found]
-    return known + sorted(found.difference(known))
 
 
 def split(lives: Sequence[Life]) -> tuple[Sequence[Life], Sequence[Life]]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orders.lifecycle import SETTLING, Kind, is_final
-from orders.reports import ENDS
-from orders.seen import Subject
-from orders.timeline import Item, Remark
+from orders.timeline.items import Item, Remark
+from orders.timeline.reports import ENDS
+from orders.timeline.seen import Subject
 
 
 @dataclass(frozen=True, slots=True)

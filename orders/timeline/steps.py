@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from orders import gaps
 from orders.lifecycle import Kind, rank
-from orders.reports import first_of_each_status, is_report, moves, order_of_arrival, word
-from orders.seen import STAFF, Listed, Rules, Seen, Subject, Told
-from orders.timeline import ASKS, Item, ItemKind, Remark, Timeline
+from orders.timeline import gaps
+from orders.timeline.items import ASKS, Item, ItemKind, Remark, Timeline
+from orders.timeline.reports import first_of_each_status, is_report, moves, order_of_arrival, word
+from orders.timeline.seen import STAFF, Listed, Rules, Seen, Subject, Told
 
 # When; portfolio orders first; rank of the status; entry id; the item itself or a gap placed before it.
 Place = tuple[datetime, bool, int, int, bool, int]

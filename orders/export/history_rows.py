@@ -6,9 +6,9 @@ from datetime import UTC
 from typing import Protocol
 from uuid import UUID
 
-from orders.cells import Row, free_text, milliseconds, moment, optional
-from orders.sentences import message
-from orders.timeline import Item, ItemKind
+from orders.export.cells import Row, free_text, milliseconds, moment, optional
+from orders.timeline.items import Item, ItemKind
+from orders.timeline.sentences import message
 
 COLUMNS = (
     "portfolio_order_id", "portfolio_order_status", "order_id", "level", "sequence", "entry_type",

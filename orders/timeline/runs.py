@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orders.timeline import Item, ItemKind
+from orders.timeline.items import Item, ItemKind
 
 NEIGHBOURS = timedelta(seconds=90)  # further apart are not one run
 QUIET = timedelta(minutes=5)  # a longer silence between entries is shown

@@ -1,6 +1,6 @@
 """What the history of an order is made of: items, each with both clocks and its source. Pure.
 
-``orders.steps`` builds them anew whenever they are shown, so the same journal always gives the
+``orders.timeline.steps`` builds them anew whenever they are shown, so the same journal always gives the
 same page and the same CSV. Source of every rule: the model's section 4, ux.md section 6.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orders.seen import STAFF, Seen, Subject, Told
+from orders.timeline.seen import STAFF, Seen, Subject, Told
 
 
 class ItemKind(StrEnum):
@@ -26,7 +26,7 @@ class ItemKind(StrEnum):
 
 
 class Remark(StrEnum):
-    """What is worth a sentence about an item; ``orders.sentences`` has the words."""
+    """What is worth a sentence about an item; ``orders.timeline.sentences`` has the words."""
 
     TYPE_DISAGREES = (
         "type disagrees"  # the event's type and its object's status differ: the status counts

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from statistics import median
 
-from orders.durations import SECOND, duration
 from orders.facts import topic
 from orders.lifecycle import KNOWN_STATUSES
-from orders.reports import word
-from orders.runs import Run
-from orders.seen import STAFF, Seen
-from orders.timeline import ASKS, Item, ItemKind, Remark
+from orders.timeline.durations import SECOND, duration
+from orders.timeline.items import ASKS, Item, ItemKind, Remark
+from orders.timeline.reports import word
+from orders.timeline.runs import Run
+from orders.timeline.seen import STAFF, Seen
 
 ABOUT = {"EXECUTION": "execution", "REBALANCING_EXECUTION_ORDER": "rebalancing execution order"}
 

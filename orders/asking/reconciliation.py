@@ -13,11 +13,11 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from backoffice.investment_api.client import DEADLINE
-from orders import asks, leases
-from orders.feedback import Result, Verdict
+from orders.asking import asks, leases
+from orders.asking.feedback import Result, Verdict
+from orders.asking.inquiry import OUT_OF_TIME, RATE_LIMITED, Inquiry
+from orders.asking.leases import MODELS, POLLER, Asker, Lease, Row
 from orders.fold import is_proven
-from orders.inquiry import OUT_OF_TIME, RATE_LIMITED, Inquiry
-from orders.leases import MODELS, POLLER, Asker, Lease, Row
 from orders.lifecycle import CONFLICT, Kind
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
 from orders.tracked import Source

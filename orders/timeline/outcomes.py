@@ -10,10 +10,10 @@ from uuid import UUID
 
 from orders.fold import Fact
 from orders.lifecycle import Kind, rank
-from orders.reports import ENDS, is_report
-from orders.seen import Seen
-from orders.sentences import status_word, told_by
-from orders.timeline import ASKS
+from orders.timeline.items import ASKS
+from orders.timeline.reports import ENDS, is_report
+from orders.timeline.seen import Seen
+from orders.timeline.sentences import status_word, told_by
 
 PLAIN = {
     "PENDING": "Stored; it will be applied in a moment.",

@@ -8,8 +8,8 @@ from threading import Lock
 
 from django.db import connections
 
-from orders import reconciliation
-from orders.feedback import Result
+from orders.asking import reconciliation
+from orders.asking.feedback import Result
 
 THREADS = 8  # calls wait for upstream most of their time
 

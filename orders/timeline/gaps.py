@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from orders.lifecycle import Kind, expected, rank
-from orders.reports import is_about, word
-from orders.seen import Listed, Rules, Seen, Subject, Told
+from orders.timeline.reports import is_about, word
+from orders.timeline.seen import Listed, Rules, Seen, Subject, Told
 
 
 def lateness(entry: Seen, rules: Rules) -> timedelta | None:

@@ -15,8 +15,8 @@ from backoffice.investment_api.answers import Answer
 from backoffice.investment_api.client import api
 from backoffice.investment_api.errors import InvestmentAPIError, NotFoundError, UnavailableError
 from orders import clocks, journal
+from orders.asking.leases import MODELS, Asker, Lease, Row
 from orders.attributes import clean
-from orders.leases import MODELS, Asker, Lease, Row
 from orders.lifecycle import NOT_FOUND, Kind, next_check
 from orders.models import JournalEntry, Order, PortfolioOrder
 

@@ -9,8 +9,8 @@ from enum import Enum
 
 from django.utils import timezone
 
-from orders.durations import duration
-from orders.sentences import status_word
+from orders.timeline.durations import duration
+from orders.timeline.sentences import status_word
 
 MOST_CHANGES = 5  # named in a sentence; a portfolio order may have 100 orders
 

@@ -8,10 +8,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from orders.clocks import kind_of
-from orders.durations import duration
 from orders.lifecycle import PROBLEMS, SETTLING, is_final
 from orders.models import Order, PortfolioOrder
-from orders.timeline import ASKS, Item, Remark, Timeline
+from orders.timeline.durations import duration
+from orders.timeline.items import ASKS, Item, Remark, Timeline
 from orders.tracked import Source
 
 ASKED = {Source.POLL.value: "poll", Source.REFETCH.value: "refetch"}

@@ -1,4 +1,4 @@
-"""The history of stored orders: the queries behind ``orders.timeline``, always the same few of them."""
+"""The history of stored orders: the queries behind ``orders.timeline.items``, always the same few of them."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from uuid import UUID
@@ -6,13 +6,14 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from orders import clocks, gaps, projection
+from orders import clocks, projection
 from orders.attributes import UnreadableError
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
-from orders.seen import Listed, Rules, Seen, Subject
-from orders.steps import build
-from orders.timeline import Item, Timeline
+from orders.timeline import gaps
+from orders.timeline.items import Item, Timeline
+from orders.timeline.seen import Listed, Rules, Seen, Subject
+from orders.timeline.steps import build
 
 
 def history_of(portfolio_order: PortfolioOrder, orders: Iterable[Order] | None = None) -> Timeline:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from orders.facts import topic
 from orders.lifecycle import KNOWN_STATUSES, Kind, rank
-from orders.seen import STAFF, Seen
-from orders.timeline import ASKS, Remark
+from orders.timeline.items import ASKS, Remark
+from orders.timeline.seen import STAFF, Seen
 
 ENDS = frozenset({"FILLED", "SETTLED", "CANCELLED"})
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
-from orders.axis import Scale, Stretch
+from orders.lanes.axis import Scale, Stretch
 
 SECOND = timedelta(seconds=1)
 STEPS = (

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from orders.amounts import average_price, total
-from orders.cells import Row, boolean, free_text, moment, optional, seconds
+from orders.export.amounts import average_price, total
+from orders.export.cells import Row, boolean, free_text, moment, optional, seconds
 from orders.lifecycle import Kind, expected
 from orders.models import Execution, Order, PortfolioOrder
 

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from orders import asks, projection
-from orders.asks import Reply
-from orders.feedback import Change, Result, Verdict
-from orders.leases import MODELS, Asker, Lease, Row
+from orders import projection
+from orders.asking import asks
+from orders.asking.asks import Reply
+from orders.asking.feedback import Change, Result, Verdict
+from orders.asking.leases import MODELS, Asker, Lease, Row
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
 

@@ -1,0 +1,1 @@
+"""Asking upstream: what is due, what staff want, what was never announced."""

@@ -1,0 +1,1 @@
+"""The numbers of the dashboard "Today", and the geometry of its bars."""
