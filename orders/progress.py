@@ -1,10 +1,13 @@
 """How far a portfolio order is: its orders by status, as a sentence and as a bar."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count
+from django.conf import settings
+from django.db.models import Count, Q
+from django.utils import timezone
 
 from orders.models import Order
 
@@ -25,9 +28,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The orders of a portfolio order, counted by status."""
+    """The orders of a portfolio order, counted by status; of ``missed`` an expected webhook never came."""
 
     counts: Mapping[str, int]
+    missed: int = 0
 
     @property
     def total(self) -> int:
@@ -75,13 +79,16 @@ class Progress:
 
 def progress_of(portfolio_order_ids: Iterable[UUID]) -> dict[UUID, Progress]:
     """Return the progress of each of these portfolio orders that has orders, with one query."""
+    too_long = Q(missing_since__lt=timezone.now() - settings.GAP_GRACE)
     rows = (
         Order.objects.filter(portfolio_order_id__in=list(portfolio_order_ids))
         .order_by()
         .values_list("portfolio_order_id", "status")
-        .annotate(n=Count("pk"))
+        .annotate(n=Count("pk"), missed=Count("pk", filter=too_long))
     )
     counts: dict[UUID, dict[str, int]] = {}
-    for portfolio_order_id, status, n in rows:
+    missed: Counter[UUID] = Counter()
+    for portfolio_order_id, status, n, late in rows:
         counts.setdefault(portfolio_order_id, {})[status] = n
-    return {pk: Progress(by_status) for pk, by_status in counts.items()}
+        missed[portfolio_order_id] += late
+    return {pk: Progress(by_status, missed[pk]) for pk, by_status in counts.items()}

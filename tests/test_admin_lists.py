@@ -138,6 +138,22 @@ def test_orders_whose_portfolio_order_nobody_told_us_of_are_a_list(client):
     assert "No order matches." in words(client.get(ORDERS, unlinked))
 
 
+def test_a_row_says_that_a_webhook_of_it_or_of_one_of_its_orders_never_came(client, clock):
+    receive(event("ORDER.NEW", order("C", parent=None)), now=START)
+    receive(
+        event("PORTFOLIO_ORDER.NEW", portfolio_order()),
+        event("ORDER.FILLED", order("A", "FILLED", 9)),
+    )
+    assert "never arrived" not in html(client.get(LIST))
+
+    clock.shift(timedelta(hours=1))
+
+    for path in (LIST, ORDERS):
+        text = html(client.get(path))
+        assert "An expected webhook never arrived" in text
+        assert text.count("Missed</span>") == 1
+
+
 @pytest.mark.parametrize(("problem", "names"), [
     ("any", ["conflict", "unknown", "child"]), ("conflict", ["conflict"]),
     ("unknown", ["unknown"]), ("mistrade", ["child"]), ("missed", []), ("not_found", []),

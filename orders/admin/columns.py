@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from backoffice.admin import ReadOnlyAdmin
@@ -66,16 +67,15 @@ class TrackedList(DeskList):
 
     @admin.display(description="Status")
     def status_badge(self, row: PortfolioOrder | Order) -> SafeString:
-        """The status, and a mark where it is in doubt."""
-        doubts = [words for bit, words in PROBLEMS.items() if row.problems & bit]
-        if not doubts:
-            return badge(row.status)
-        mark = format_html(
-            '<span title="{}">{}</span>',
-            ", ".join(doubts).capitalize(),
-            pill("failed", "warning", "Problem"),
-        )
-        return format_html("{} {}", badge(row.status), mark)
+        """The status, with a mark where it is in doubt, and one where a webhook never came."""
+        marks = [badge(row.status)]
+        if doubts := [words for bit, words in PROBLEMS.items() if row.problems & bit]:
+            said = ", ".join(doubts).capitalize()
+            marks.append(_mark(said, pill("failed", "warning", "Problem")))
+        if _misses_a_webhook(row):
+            said = "An expected webhook never arrived"
+            marks.append(_mark(said, pill("stale", "warning", "Missed")))
+        return format_html_join(" ", "{}", ((mark,) for mark in marks))
 
     @admin.display(description="Amount")
     def amount(self, row: PortfolioOrder | Order) -> str:
@@ -98,6 +98,19 @@ class TrackedList(DeskList):
         if row.news_at and row.heard_at and row.heard_at > row.news_at:
             heard = format_html("confirmed by {} {}", source_word(row.heard_via), ago(row.heard_at))
         return format_html('{} <span class="quiet">{}</span>', stale_badge(), heard)
+
+
+def _mark(said: str, mark: SafeString) -> SafeString:
+    return format_html('<span title="{}">{}</span>', said, mark)
+
+
+def _misses_a_webhook(row: Any) -> bool:
+    """Whether one of the object, or of its orders, has been missing for longer than the grace time."""
+    of_its_orders: Progress | None = getattr(row, "progress", None)
+    missing = row.missing_since is not None and (
+        row.missing_since < timezone.now() - settings.GAP_GRACE
+    )
+    return missing or bool(of_its_orders and of_its_orders.missed)
 
 
 class TrackedChangeList(ChangeList):
