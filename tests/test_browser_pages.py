@@ -88,6 +88,25 @@ def test_a_browser_that_refuses_something_is_noticed(look):
     assert "Loading the image 'https://example.com/' violates" in said
 
 
+@pytest.mark.parametrize("width", [1025, 521, 400])
+def test_today_never_scrolls_sideways(look, desk, width):
+    shown = look(browser(), size=(width, 900)).open("/admin/")
+
+    assert shown.evaluate(OVERFLOW) == []
+
+
+def test_print_opens_runs_and_leaves_raw_payloads_closed(look, desk):
+    shown = look(browser()).open(page(scenes.RECOVERED))
+    shown.emulate_media(media="print")
+
+    payloads = shown.locator("ol.history pre.payload").all()
+    folded = shown.locator("ol.history details:not(:has(pre)) li").all()
+    assert payloads
+    assert not any(it.is_visible() for it in payloads)
+    assert folded
+    assert all(it.is_visible() for it in folded)
+
+
 def test_a_list_uses_the_whole_width_of_a_narrow_window(look, desk):
     shown = look(browser(), size=NARROW).open(LIST)
 
