@@ -98,6 +98,8 @@ def fold_labels(scale: Scale) -> list[FoldLabel]:
 
 def zone_in_words(zone: tzinfo, scale: Scale) -> str:
     """Return "Times in Europe/Berlin (UTC+1)"; both offsets where the clocks change on the way."""
+    if str(zone) == "UTC":
+        return "Times in UTC"
     offsets = dict.fromkeys(_offset(edge.astimezone(zone)) for edge in (scale.start, scale.end))
     return f"Times in {zone} ({', then '.join(offsets)})"
 

@@ -213,13 +213,16 @@ def bar(progress: Progress, size: str) -> SafeString:
 
 @register.simple_tag
 def zone(moment: datetime | None = None) -> str:
-    """Return the display zone, once for each card: "Times in Europe/Berlin (UTC+1)".
+    """Return the display zone, once for each card: "Times in Europe/Berlin (UTC+1)", "Times in UTC".
 
     The offset is that of ``moment``, which the card is about, or of now.
     """
     offset = timezone.localtime(moment).strftime("%z")
     minutes = "" if offset[3:] == "00" else f":{offset[3:]}"
-    return f"Times in {timezone.get_current_timezone_name()} (UTC{offset[0]}{int(offset[1:3])}{minutes})"
+    name = timezone.get_current_timezone_name()
+    if name == "UTC":
+        return "Times in UTC"
+    return f"Times in {name} (UTC{offset[0]}{int(offset[1:3])}{minutes})"
 
 
 def _time(moment: datetime, text: str) -> SafeString:
