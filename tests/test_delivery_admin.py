@@ -133,7 +133,7 @@ def test_the_page_shows_each_event_with_its_outcome_and_its_entry(admin_client, 
     assert [(c.is_repeat, c.entry.outcome) for c in answer.context["contents"]] == [
         (True, "APPLIED"), (False, "QUARANTINED"), (True, "QUARANTINED"),
     ]  # fmt: skip
-    assert "the ORDER.NEW event has no object" in text
+    assert "The ORDER.NEW event has no object" in text
     for entry in JournalEntry.objects.filter(repeat_of=None):
         assert f"/admin/webhooks/event/{entry.pk}/change/" in text
 

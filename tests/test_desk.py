@@ -124,3 +124,15 @@ def test_up_to_24_orders_have_a_segment_each_and_more_are_shown_in_proportion():
     assert len(Progress({"FILLED": 24}).segments(gap=0)) == 24
     widths = [segment.width for segment in Progress({"FILLED": 25, "NEW": 75}).segments(gap=0)]
     assert widths == [25, 75]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("the event has no type", "The event has no type"),
+        ("cash_amount 'a lot' is not a number", "cash_amount 'a lot' is not a number"),
+        ("", ""),
+    ],
+)
+def test_a_reason_opens_its_sentence_with_a_capital_unless_a_field_name_does(reason, shown):
+    assert desk.opening(reason) == shown

@@ -16,9 +16,11 @@ from orders.lifecycle import is_final
 from orders.models import Order, Outcome, PortfolioOrder
 from orders.progress import Progress
 from orders.timeline.durations import duration as in_words
+from orders.timeline.sentences import opening
 from orders.tracked import Source
 
 register = template.Library()
+register.filter(opening)
 
 EMPTY = "—"
 JUST_NOW = timedelta(seconds=5)
@@ -217,11 +219,11 @@ def zone(moment: datetime | None = None) -> str:
 
     The offset is that of ``moment``, which the card is about, or of now.
     """
-    offset = timezone.localtime(moment).strftime("%z")
-    minutes = "" if offset[3:] == "00" else f":{offset[3:]}"
     name = timezone.get_current_timezone_name()
     if name == "UTC":
         return "Times in UTC"
+    offset = timezone.localtime(moment).strftime("%z")
+    minutes = "" if offset[3:] == "00" else f":{offset[3:]}"
     return f"Times in {name} (UTC{offset[0]}{int(offset[1:3])}{minutes})"
 
 

@@ -23,6 +23,12 @@ def status_word(status: str) -> str:
     return status.capitalize() if status in KNOWN_STATUSES else status
 
 
+def opening(reason: str) -> str:
+    """Return a reason as the beginning of a sentence; a field's name in front stays as it is."""
+    first = reason.partition(" ")[0]
+    return reason if "_" in first else f"{reason[:1].upper()}{reason[1:]}"
+
+
 def title(item: Item, *, count: int = 1, orders: int = 1) -> str:
     """Return the heading of an item that is no step: "Polled 7 times, no change", "Note by mira".
 
@@ -126,7 +132,11 @@ def _sentences(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
     elif item.told and not item.was_listed_first:
         yield _known_before(item, zone)
     if item.entry and item.entry.message and not (item.is_step or _is_answer(item)):
-        yield item.entry.message
+        yield (
+            opening(item.entry.message)
+            if Remark.QUARANTINED in item.remarks
+            else item.entry.message
+        )
     for remark in item.remarks:
         yield _remark(item, remark)
 
