@@ -330,6 +330,32 @@ def test_a_failed_round_is_the_last_api_error(client):
     assert "Last API error just now : 503 from the broker" in words(client.get(TODAY))
 
 
+@pytest.mark.parametrize(
+    ("source", "said", "shown"),
+    [
+        (Source.REFETCH, "GET /orders/x: 404 Not Found", False),
+        (Source.REFETCH, "GET /orders/x: 503 Service Unavailable", True),
+        (Source.POLL, "GET /orders/x: 404 Not Found", True),
+    ],
+)
+def test_an_id_that_a_colleague_mistyped_is_no_api_error(client, source, said, shown):
+    journal.record_failure(
+        Kind.ORDER, UUID(named("nobody")), said, source=source, actor="mira", now=NOW
+    )
+
+    assert ("Last API error none" not in words(client.get(TODAY))) is shown
+
+
+def test_a_404_for_an_order_that_we_hold_is_an_api_error(client):
+    receive(event("PORTFOLIO_ORDER.NEW", portfolio_order()))
+    journal.record_failure(
+        Kind.PORTFOLIO_ORDER, UUID(named("P")), "GET /portfolio_orders/x: 404", actor="mira",
+        source=Source.REFETCH, now=NOW,
+    )  # fmt: skip
+
+    assert "Last API error just now" in words(client.get(TODAY))
+
+
 def test_the_numbers_come_with_one_statement(db):
     with CaptureQueriesContext(connection) as statements:
         queries.numbers(NOW)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import TruncHour
 
 from backoffice.admin import CAP
@@ -97,6 +97,7 @@ def _worker(now: datetime) -> dict[str, Any]:
     rounds = newest.filter(type=DISCOVERY)
     # A round that is under way is an entry that says it failed, until it is closed.
     failed = newest.filter(outcome=Outcome.FAILED).exclude(type=DISCOVERY, applied_at=None)
+    failed = failed.exclude(_slip())
     return {
         "pending": Rows(pending, MOST),
         # The head of the queue. Asked for by time of receipt, the database may read the whole journal.
@@ -176,6 +177,13 @@ def _longest_quiet() -> list[QuerySet]:
 def _unknown(rows: QuerySet) -> QuerySet:
     """Return the rows in a status that this release does not know; they carry a flag that has an index."""
     return rows.filter(problems__gt=0).exclude(status__in=KNOWN_STATUSES)
+
+
+def _slip() -> Q:
+    """Return what tells an id that somebody mistyped: asked for by hand, unknown upstream and here."""
+    parents = PortfolioOrder.objects.filter(pk=OuterRef("portfolio_order_id"))
+    orders = Order.objects.filter(pk=OuterRef("order_id"))
+    return Q(source=Source.REFETCH, message__contains=": 404") & ~Exists(parents) & ~Exists(orders)
 
 
 def _asks() -> QuerySet[JournalEntry]:
