@@ -78,6 +78,11 @@ def type_of(event: object) -> str:
     return clean(claimed, 64) if isinstance(claimed, str) else ""
 
 
+def created_at(event: object, *, default: datetime) -> datetime:
+    """Return when an event that cannot be read was created, where that much can be told."""
+    return _moment_or(event, "created_at", default) if isinstance(event, dict) else default
+
+
 def describe_event(event: object, *, now: datetime) -> Description:
     """Return what a webhook event is about; raise UnreadableError where that cannot be told."""
     if not isinstance(event, dict):
@@ -86,10 +91,10 @@ def describe_event(event: object, *, now: datetime) -> Description:
     if not type_:
         raise UnreadableError("the event has no type")
     if topic(type_) not in SUBJECTS:
-        return Description(type_, "", _moment_or(event, "created_at", now), None, None)
+        return Description(type_, "", created_at(event, default=now), None, None)
     if not isinstance(event.get("object"), dict):
         raise UnreadableError(f"the {type_} event has no object")
-    return _describe(type_, event["object"], default=_moment_or(event, "created_at", now))
+    return _describe(type_, event["object"], default=created_at(event, default=now))
 
 
 def describe_answer(kind: Kind, answer: object, *, now: datetime) -> Description:

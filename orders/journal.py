@@ -196,6 +196,7 @@ def _entry_of_event(event: object, *, delivery_id: int, now: datetime) -> Journa
     except UnreadableError as error:
         entry.event_id = entry.event_id or facts.event_id(event, str(error).encode())
         entry.type = facts.type_of(event)
+        entry.occurred_at = facts.created_at(event, default=now)
         entry.outcome, entry.message = Outcome.QUARANTINED, str(error)
     return entry
 

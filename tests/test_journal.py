@@ -104,6 +104,13 @@ def test_an_unreadable_event_is_quarantined_with_its_reason_and_keeps_its_conten
     assert json.loads(bytes(entry.payload)) == bad
 
 
+@pytest.mark.parametrize(("said", "moment"), [(START.isoformat(), START), ("soon", NOW)])
+def test_an_unreadable_event_happened_when_it_was_created_or_else_when_it_came(said, moment):
+    record({"id": named("x"), "type": "ORDER.NEW", "created_at": said})
+
+    assert JournalEntry.objects.get().occurred_at == moment
+
+
 def test_an_event_of_a_topic_we_do_not_model_is_kept_and_ignored():
     record({"id": named("t"), "type": "TOPUP.CONFIRMED", "object": {"id": named("o")}})
 
