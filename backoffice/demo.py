@@ -31,6 +31,7 @@ from backoffice.sandbox import FaultPlan, Sandbox
 
 FAULTS = FaultPlan(lose=0.006, repeat=0.03, reorder=0.03, delay=0.006).with_first_order()
 PACE = timedelta(seconds=6)  # between two placements
+PACE_AFTER = timedelta(minutes=1)  # a demo that is left open keeps moving
 WORKER_THREADS = 4
 
 
@@ -74,7 +75,7 @@ class Demo:
             threading.Thread(target=target, name=name, daemon=True).start()
         self._beat.start()
         self._subscribe()
-        self._sandbox.place_steadily(self._orders, every=PACE)
+        self._sandbox.place_steadily(self._orders, every=PACE, then=PACE_AFTER)
         return self
 
     def __exit__(

@@ -440,6 +440,17 @@ def test_it_runs_in_threads_until_everything_is_delivered_and_stops_without_a_tr
     assert not {name for name in names if name.startswith("sandbox-")}
 
 
+def test_orders_that_go_on_after_the_first_ones_come_at_their_own_pace(sandbox):
+    sandbox.place_steadily(2, every=SECOND, then=10 * SECOND)
+
+    def placed_after(time):
+        pass_time(sandbox, time)
+        return len(sandbox.market.portfolio_orders())
+
+    assert [placed_after(SECOND), placed_after(9 * SECOND), placed_after(SECOND)] == [2, 2, 3]
+    assert placed_after(20 * SECOND) == 5
+
+
 def test_stopping_does_not_wait_for_a_receiver_that_hangs():
     hanging = threading.Event()
     connected = threading.Event()

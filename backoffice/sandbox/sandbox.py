@@ -85,7 +85,7 @@ class Sandbox:
         self._control = Control(self._upstream)
         self._server: Server | None = None
         self._lock = Lock()
-        self._placing: tuple[datetime, timedelta, int] | None = None
+        self._placing: tuple[datetime, int, timedelta, timedelta | None] | None = None
         self._stopping = Event()
         self._wake = Event()
         self._ticker: Thread | None = None
@@ -123,10 +123,15 @@ class Sandbox:
         self.courier.test(self.subscriptions.get(subscription_id))
         self._wake.set()
 
-    def place_steadily(self, count: int, *, every: timedelta) -> None:
-        """Place ``count`` portfolio orders, one now and the next ``every`` so long."""
+    def place_steadily(
+        self, count: int, *, every: timedelta, then: timedelta | None = None
+    ) -> None:
+        """Place ``count`` portfolio orders, one now and the next ``every`` so long.
+
+        With ``then`` it goes on for good, at that pace.
+        """
         with self._lock:
-            self._placing = (self.clock(), every, count)
+            self._placing = (self.clock(), count, every, then)
         self._wake.set()
 
     def step(self) -> None:
@@ -163,11 +168,13 @@ class Sandbox:
         with self._lock:
             if self._placing is None:
                 return
-            at, every, count = self._placing
+            at, count, every, then = self._placing
             while count and at <= now:
                 self.market.place_some(1, now=at)
                 at, count = at + every, count - 1
-            self._placing = (at, every, count) if count else None
+            if not count and then:
+                at, count, every = at - every + then, -1, then  # never counts down to none
+            self._placing = (at, count, every, then) if count else None
 
     def _tick(self) -> None:
         with ThreadPoolExecutor(_COURIERS, thread_name_prefix="sandbox-courier") as pool:
