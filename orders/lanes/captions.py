@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
-from orders.lanes.parts import Chart
 from orders.lanes.lives import End, Life
+from orders.lanes.parts import Chart
 from orders.timeline.durations import duration
 
 
