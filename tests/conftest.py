@@ -7,6 +7,7 @@ environment sets for the product does not count.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
@@ -59,7 +60,9 @@ def _take_own_redis() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+def django_db_modify_db_settings(
+    tmp_path_factory: pytest.TempPathFactory, django_db_modify_db_settings_parallel_suffix: None
+) -> None:
     """Keep SQLite's test database in a file: in memory, threads lock each other out at once."""
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
@@ -77,4 +80,13 @@ def _fresh_installation() -> None:
     from orders import clocks  # noqa: PLC0415
 
     clocks.forget_first_webhook()
+    cache.clear()
+
+
+@pytest.fixture
+def clocked_cache(settings: Any) -> None:
+    """Have a cache that goes by the clock of the test: Redis goes by its own."""
+    from django.core.cache import cache  # noqa: PLC0415 -- settings come first
+
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     cache.clear()

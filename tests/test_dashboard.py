@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django_otp import DEVICE_ID_SESSION_KEY
@@ -31,7 +32,7 @@ TILE = re.compile(r'<li><a class="(tile[^"]*)" href="([^"]*)">(.*?)</a></li>', r
 
 
 @pytest.fixture(autouse=True)
-def clock():
+def clock(clocked_cache):
     panels.breaker.reset()
     with time_machine.travel(NOW, tick=False) as traveller:
         yield traveller
@@ -282,11 +283,11 @@ def test_a_database_that_does_not_answer_costs_a_panel_not_the_page(client, monk
 def test_a_cache_that_does_not_answer_is_asked_once_and_the_numbers_are_right(client, monkeypatch):
     asked = []
 
-    def fail(key):
+    def fail(_cache, key):
         asked.append(key)
         raise RedisConnectionError("Connection refused")
 
-    monkeypatch.setattr(cache, "get", fail)
+    monkeypatch.setattr(LocMemCache, "get", fail)
     receive(event("PORTFOLIO_ORDER.NEW", portfolio_order()))
 
     assert tiles(client.get(TODAY))["Open"][0] == "1 1 new"

@@ -26,7 +26,7 @@ BAD = {"id": named("bad"), "type": "PORTFOLIO_ORDER.NEW", "created_at": at(1), "
 
 
 @pytest.fixture(autouse=True)
-def clock():
+def clock(clocked_cache):
     panels.breaker.reset()
     with time_machine.travel(NOW, tick=False) as traveller:
         yield traveller
@@ -53,7 +53,7 @@ def test_the_tiles_tell_of_the_last_webhook_and_of_what_waits_for_people(client)
 
     found = tiles(client.get(TODAY))
 
-    assert found["Last webhook"][0] == "just now 14 in 24 h, p95 delay 4 min"
+    assert found["Last webhook"][0] == "just now 14 in 24 h, p95 delay 4 min 59 s"
     assert found["Problem events"][0] == "4 1 quarantined, 2 refused, 1 unreadable"
     assert found["Problem events"][1]
 
