@@ -131,6 +131,7 @@ def test_up_to_24_orders_have_a_segment_each_and_more_are_shown_in_proportion():
     [
         ("the event has no type", "The event has no type"),
         ("cash_amount 'a lot' is not a number", "cash_amount 'a lot' is not a number"),
+        ("id … is not a UUID", "id … is not a UUID"),
         ("", ""),
     ],
 )

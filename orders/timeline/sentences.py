@@ -25,8 +25,9 @@ def status_word(status: str) -> str:
 
 def opening(reason: str) -> str:
     """Return a reason as the beginning of a sentence; a field's name in front stays as it is."""
-    first = reason.partition(" ")[0]
-    return reason if "_" in first else f"{reason[:1].upper()}{reason[1:]}"
+    first, _, rest = reason.partition(" ")
+    is_field = "_" in first or rest.startswith(("'", '"', "…"))  # followed by what it holds
+    return reason if is_field else f"{reason[:1].upper()}{reason[1:]}"
 
 
 def title(item: Item, *, count: int = 1, orders: int = 1) -> str:

@@ -14,7 +14,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="port of the site, on loopback")
-        parser.add_argument("--orders", type=int, default=40, help="to place quickly; then one a minute")
+        parser.add_argument(
+            "--orders", type=int, default=40, help="to place quickly; then one a minute"
+        )
         parser.add_argument(
             "--fresh", action="store_true", help="forget the orders of earlier runs"
         )
