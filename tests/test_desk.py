@@ -9,6 +9,7 @@ from django.utils import timezone
 from orders.models import Outcome
 from orders.progress import Progress
 from orders.templatetags import desk
+from orders.timeline.sentences import opening
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
@@ -136,4 +137,4 @@ def test_up_to_24_orders_have_a_segment_each_and_more_are_shown_in_proportion():
     ],
 )
 def test_a_reason_opens_its_sentence_with_a_capital_unless_a_field_name_does(reason, shown):
-    assert desk.opening(reason) == shown
+    assert opening(reason) == shown
