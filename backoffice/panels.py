@@ -6,6 +6,7 @@ a fraction of a second once in a while: the numbers are then read anew.
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.core.cache import cache
@@ -38,6 +39,16 @@ def recent(name: str, read: Callable[[], T]) -> T:
         held = read()
         _with_cache(lambda: cache.set(key, held, FRESH))
     return held
+
+
+def note(name: str, moment: datetime) -> None:
+    """Remember when something was last done, for all processes; nothing fails where the cache is away."""
+    _with_cache(lambda: cache.set(f"noted/{name}", moment, None))
+
+
+def noted(name: str) -> datetime | None:
+    """Return when it was last done; None where that is not known."""
+    return _with_cache(lambda: cache.get(f"noted/{name}"))
 
 
 def _with_cache(use: Callable[[], T]) -> T | None:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
-from backoffice import doorbell
+from backoffice import doorbell, panels
 from backoffice.investment_api.errors import InvestmentAPIError
 from orders import projection
 from orders.asking import discovery, reconciliation
@@ -39,6 +39,7 @@ def drain() -> None:
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
 def sweep() -> None:
     """Ring for all that nobody rang for: what is pending, and what is due to be asked about."""
+    panels.note("sweep", timezone.now())
     with _left_to_the_next_sweep("The sweep"):
         if JournalEntry.objects.filter(outcome=Outcome.PENDING).exists():
             doorbell.ring(drain)

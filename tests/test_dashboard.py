@@ -312,6 +312,18 @@ def test_the_worker_line_tells_of_a_dead_worker(client, clock):
     assert '<dd class="late">1 waiting' in html(response)
 
 
+def test_the_last_sweep_is_told_and_amber_when_none_comes_any_more(client, clock):
+    assert "Last sweep not known" in words(client.get(TODAY))
+    panels.note("sweep", NOW)
+    response = client.get(TODAY)
+    assert "Last sweep just now" in words(response)
+    assert '<dd class="late"' not in html(response)
+
+    clock.shift(180)
+
+    assert '<dd class="late"><time' in html(client.get(TODAY))
+
+
 def test_a_round_under_way_is_no_error_and_one_that_is_missing_is_amber(client, clock):
     close_round(Outcome.NOTED, "listed 7, 1 unknown here")
     clock.shift(60 * 20)

@@ -10,7 +10,7 @@ from celery.contrib.testing.worker import start_worker
 from django.db import OperationalError
 from django.utils import timezone
 
-from backoffice import doorbell
+from backoffice import doorbell, panels
 from backoffice.celery import app
 from backoffice.sandbox import Trouble
 from orders import journal, projection, tasks
@@ -28,6 +28,7 @@ TASKS: list[Task] = [
 @pytest.fixture(autouse=True)
 def _fresh_doorbell(monkeypatch):
     monkeypatch.setattr(doorbell, "breaker", doorbell.Breaker())
+    panels.breaker.reset()
     doorbell._hang_up()
     yield
     doorbell._hang_up()
@@ -96,6 +97,12 @@ def test_a_sweep_rings_for_what_is_pending(rung, upstream):
     record(event("PORTFOLIO_ORDER.NEW", portfolio_order()))
     tasks.sweep.apply()
     assert rung() == [("orders.tasks.drain",)]
+
+
+def test_a_sweep_notes_when_it_was(rung, upstream):
+    tasks.sweep()
+
+    assert panels.noted("sweep") == timezone.now()
 
 
 def test_a_sweep_rings_for_what_is_due_the_longest_overdue_first(rung, upstream):

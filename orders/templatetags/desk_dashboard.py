@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from backoffice.admin import CAP
-from backoffice.panels import panel
+from backoffice.panels import noted, panel
 from orders.asking import discovery
 from orders.dashboard import queries
 from orders.dashboard.hours import chart
@@ -22,6 +22,7 @@ from orders.tracked import Source
 register = template.Library()
 
 QUEUE_PATIENCE = timedelta(minutes=1)  # pending for longer: nobody applies
+SWEEP_PATIENCE = timedelta(minutes=2)  # no sweep for longer: no beat, no worker, or no broker
 ROUND_PATIENCE = 2 * discovery.EVERY  # no round for longer: nobody keeps the beat
 
 
@@ -139,7 +140,10 @@ def _worker(held: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return what the worker's line says; what is amber tells of a worker or beat that is dead."""
     since, round_at = held["pending_since"], held["round_at"]
     overdue = held["overdue"] + held["overdue_orders"]
+    swept_at = noted("sweep")
     return {
+        "swept_at": swept_at,
+        "is_sweep_late": swept_at is not None and now - swept_at > SWEEP_PATIENCE,
         "polled_at": held["polled_at"],
         "round_at": round_at,
         "round_said": held["round_said"],
