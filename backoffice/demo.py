@@ -107,6 +107,7 @@ class Demo:
 
     def _prepare_database(self, *, fresh: bool) -> None:
         if fresh:
+            connections.close_all()  # Django's own checks may have opened the file already
             for suffix in ("", "-wal", "-shm", "-sandbox"):
                 with contextlib.suppress(FileNotFoundError):
                     Path(f"{settings.SQLITE}{suffix}").unlink()
