@@ -11,6 +11,7 @@ from backoffice.demo import Demo, PortTakenError
 class Command(BaseCommand):
     help = "Run the order desk with a stand-in broker, sample orders and a log-in. Ctrl-C ends it."
     requires_migrations_checks = False
+    requires_system_checks = ()  # they may open the database, which --fresh is about to remove
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="port of the site, on loopback")
