@@ -17,7 +17,7 @@ from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrde
 from orders.rows import Rows
 from orders.tracked import Source, Tracked
 
-RECONCILIATION_WRITES = {"asking_until", "checked_at", "check_error"}
+ASKING_WRITES = {"asking_until", "checked_at", "check_error"}
 
 
 class Batch:
@@ -103,7 +103,7 @@ class Batch:
             rows = sorted(
                 (row for row in self.rows.touched if type(row) is model), key=lambda row: row.pk
             )
-            bulk.upsert(model, rows, but=RECONCILIATION_WRITES)
+            bulk.upsert(model, rows, but=ASKING_WRITES)
         for entries in (self.applied, self.unchanged):
             ids = [entry.pk for entry in entries]
             if ids:

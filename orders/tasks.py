@@ -17,7 +17,7 @@ from django.utils import timezone
 from backoffice import doorbell, panels
 from backoffice.investment_api.errors import InvestmentAPIError
 from orders import projection
-from orders.asking import discovery, reconciliation
+from orders.asking import checking, discovery
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome
 
@@ -45,7 +45,7 @@ def sweep() -> None:
             doorbell.ring(drain)
         # As many as the budget lets through before the next sweep finds the rest.
         most = settings.INVESTMENT_API_MAX_RPS * SWEEP
-        for kind, pk in reconciliation.due(now=timezone.now(), most=most):
+        for kind, pk in checking.due(now=timezone.now(), most=most):
             task = check_order if kind is Kind.ORDER else check_portfolio_order
             if not doorbell.ring(task, str(pk)):
                 return
@@ -56,14 +56,14 @@ def sweep() -> None:
 def check_portfolio_order(portfolio_order_id: str) -> None:
     """Ask upstream about one portfolio order, if it is due."""
     with _left_to_the_next_sweep("A check"):
-        reconciliation.check(Kind.PORTFOLIO_ORDER, UUID(portfolio_order_id))
+        checking.check(Kind.PORTFOLIO_ORDER, UUID(portfolio_order_id))
 
 
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
 def check_order(order_id: str) -> None:
     """Ask upstream about one order without a portfolio order here, if it is due."""
     with _left_to_the_next_sweep("A check"):
-        reconciliation.check(Kind.ORDER, UUID(order_id))
+        checking.check(Kind.ORDER, UUID(order_id))
 
 
 # After an outage the list is long.
@@ -81,14 +81,14 @@ def discover() -> None:
 def refetch_portfolio_order(portfolio_order_id: str, actor: str) -> None:
     """Ask upstream about one portfolio order because ``actor`` wants it."""
     with _left_to_the_next_sweep("A refetch"):
-        reconciliation.refetch(Kind.PORTFOLIO_ORDER, UUID(portfolio_order_id), actor=actor)
+        checking.refetch(Kind.PORTFOLIO_ORDER, UUID(portfolio_order_id), actor=actor)
 
 
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
 def refetch_order(order_id: str, actor: str) -> None:
     """Ask upstream about one order because ``actor`` wants it."""
     with _left_to_the_next_sweep("A refetch"):
-        reconciliation.refetch(Kind.ORDER, UUID(order_id), actor=actor)
+        checking.refetch(Kind.ORDER, UUID(order_id), actor=actor)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from celery import current_app
 from backoffice import doorbell
 from backoffice.sandbox.faults import Trouble
 from orders import journal, projection
-from orders.asking import reconciliation
+from orders.asking import checking
 from orders.models import JournalEntry, Order, PortfolioOrder
 from tests.staff import JOURNAL, LIST, ORDERS, browser, html, messages, page
 from tests.stories import START, event, named, order, portfolio_order
@@ -268,7 +268,7 @@ def hanging(upstream, monkeypatch):
     pk = upstream.place()
     receive_now([*upstream.events(), *upstream.wait(seconds=20)])
     upstream.expect(Trouble("hang", seconds=1))
-    monkeypatch.setattr(reconciliation, "PATIENCE", timedelta(seconds=0.3))
+    monkeypatch.setattr(checking, "PATIENCE", timedelta(seconds=0.3))
     return pk
 
 

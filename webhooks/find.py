@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from orders import search
 from orders.admin.pages import LEVELS, REFETCH
-from orders.asking import feedback, reconciliation
+from orders.asking import checking, feedback
 from orders.asking.feedback import Result, Verdict
 from orders.lifecycle import Kind
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
@@ -62,14 +62,10 @@ def fetch(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _refetch(pk: UUID, *, actor: str) -> tuple[Kind, Result]:
-    result = reconciliation.refetch(
-        Kind.PORTFOLIO_ORDER, pk, actor=actor, patience=reconciliation.PATIENCE
-    )
+    result = checking.refetch(Kind.PORTFOLIO_ORDER, pk, actor=actor, patience=checking.PATIENCE)
     if result.verdict is not Verdict.NOT_FOUND:
         return Kind.PORTFOLIO_ORDER, result
-    return Kind.ORDER, reconciliation.refetch(
-        Kind.ORDER, pk, actor=actor, patience=reconciliation.PATIENCE
-    )
+    return Kind.ORDER, checking.refetch(Kind.ORDER, pk, actor=actor, patience=checking.PATIENCE)
 
 
 def _pages(text: str, term: search.Term | None) -> Iterator[Page]:

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST
 from backoffice import doorbell
 from orders import journal, tasks
 from orders.admin.columns import DeskList, TrackedList, stale_rows
-from orders.asking import feedback, reconciliation
+from orders.asking import checking, feedback
 from orders.asking.feedback import Result, Verdict
 from orders.lifecycle import SETTLING, Kind, is_final
 from orders.models import Order, PortfolioOrder
@@ -183,8 +183,8 @@ class OrderPageAdmin(TrackedList, PageAdmin):
 
 def _refetch(kind: Kind, pk: UUID, *, actor: str) -> Result:
     """Refetch for as long as a person waits; what upstream has not answered by then a worker asks again."""
-    patience = reconciliation.PATIENCE
-    result = reconciliation.refetch(kind, pk, actor=actor, patience=patience)
+    patience = checking.PATIENCE
+    result = checking.refetch(kind, pk, actor=actor, patience=patience)
     if result.verdict is not Verdict.FAILED or result.took < patience:
         return result
     task = tasks.refetch_order if kind is Kind.ORDER else tasks.refetch_portfolio_order

@@ -8,7 +8,7 @@ from threading import Lock
 
 from django.db import connections
 
-from orders.asking import reconciliation
+from orders.asking import checking
 from orders.asking.feedback import Result
 
 THREADS = 8  # calls wait for upstream most of their time
@@ -16,7 +16,7 @@ THREADS = 8  # calls wait for upstream most of their time
 
 def poll(*, now: datetime, tell: Callable[[Result], None]) -> None:
     """Ask about all that is due now, the longest overdue first; ``tell`` is called with each result."""
-    waiting = deque(reconciliation.due(now=now))
+    waiting = deque(checking.due(now=now))
     one_at_a_time = Lock()
 
     def work() -> None:
@@ -26,7 +26,7 @@ def poll(*, now: datetime, tell: Callable[[Result], None]) -> None:
                     kind, pk = waiting.popleft()
                 except IndexError:
                     return
-                result = reconciliation.check(kind, pk)
+                result = checking.check(kind, pk)
                 with one_at_a_time:
                     tell(result)
         finally:

@@ -19,7 +19,7 @@ from django.utils import timezone
 from backoffice.sandbox import Sandbox
 from backoffice.sandbox.placements import Placement
 from orders import journal, projection
-from orders.asking import polling, reconciliation
+from orders.asking import checking, polling
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
 from orders.tracked import Source
@@ -109,7 +109,7 @@ def _make_due(ids: list[UUID]) -> None:
 def _poll_one_by_one(ids: list[UUID]) -> None:
     _make_due(ids)
     for pk in ids:
-        reconciliation.check(Kind.PORTFOLIO_ORDER, pk)
+        checking.check(Kind.PORTFOLIO_ORDER, pk)
 
 
 def _bare(url: str) -> float:

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backoffice.management.migrated import MigratedCommand
-from orders.asking import reconciliation
+from orders.asking import checking
 from orders.asking.feedback import sentence
 from orders.lifecycle import Kind
 
@@ -30,7 +30,7 @@ class Command(MigratedCommand):
         actor, failed = _user(), 0
         for pk in dict.fromkeys(ids):
             try:
-                result = reconciliation.refetch(Kind.PORTFOLIO_ORDER, pk, actor=actor)
+                result = checking.refetch(Kind.PORTFOLIO_ORDER, pk, actor=actor)
             except ImproperlyConfigured as error:
                 raise CommandError(str(error)) from error
             said = sentence(result, now=timezone.now())

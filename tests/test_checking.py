@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from backoffice.sandbox import Trouble
 from orders import rebuild
-from orders.asking import asks, discovery, leases, reconciliation
+from orders.asking import asks, checking, discovery, leases
 from orders.asking.feedback import Verdict
 from orders.asking.leases import LEASE, POLLER
 from orders.lifecycle import CONFLICT, NOT_FOUND, Kind
@@ -65,7 +65,7 @@ def wait_until_due(upstream, pk, model=PortfolioOrder):
 def test_lost_webhooks_are_recovered_by_a_check_and_the_entries_say_poll(upstream, portfolio_order):
     wait_until_due(upstream, portfolio_order)
 
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert result.verdict is Verdict.ANSWERED
     assert row(portfolio_order).status == upstream.truth(portfolio_order)["status"] == "FILLED"
@@ -77,7 +77,7 @@ def test_lost_webhooks_are_recovered_by_a_check_and_the_entries_say_poll(upstrea
 def test_after_a_check_every_order_is_known_in_full(upstream, portfolio_order):
     wait_until_due(upstream, portfolio_order)
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     for order in orders(portfolio_order):
         truth = upstream.market.order(str(order.pk))
@@ -91,7 +91,7 @@ def test_only_orders_that_differ_are_asked_about(upstream, portfolio_order):
     receive([event for event in events if event["object"]["id"] != str(lost)])
     make_due(portfolio_order)
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert upstream.asked() == [f"GET /portfolios/orders/{portfolio_order}", f"GET /orders/{lost}"]
     assert row(lost, Order).filled_at is not None
@@ -102,7 +102,7 @@ def test_a_portfolio_order_that_agrees_costs_one_call_and_changes_nothing(
 ):
     make_due(portfolio_order)
 
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert upstream.asked() == [f"GET /portfolios/orders/{portfolio_order}"]
     assert not result.updated
@@ -114,7 +114,7 @@ def test_an_order_in_conflict_is_asked_about(upstream, portfolio_order):
     Order.objects.filter(pk=doubtful).update(problems=CONFLICT)
     make_due(portfolio_order)
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert upstream.asked()[1:] == [f"GET /orders/{doubtful}"]
 
@@ -122,7 +122,7 @@ def test_an_order_in_conflict_is_asked_about(upstream, portfolio_order):
 def test_an_answer_is_dated_and_ends_the_lease(upstream, portfolio_order):
     make_due(portfolio_order)
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     now, checked = timezone.now(), row(portfolio_order)
     assert (checked.checked_at, checked.checks, checked.check_error) == (now, 1, "")
@@ -139,7 +139,7 @@ def test_waits_grow_with_every_check_that_tells_nothing_new_up_to_the_longest(
     waits = []
     for _ in range(5):
         make_due(portfolio_order)
-        reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+        checking.check(PORTFOLIO_ORDER, portfolio_order)
         waits.append(row(portfolio_order).check_after - timezone.now())
 
     jitter = waits[-1] / timedelta(hours=1)
@@ -148,7 +148,7 @@ def test_waits_grow_with_every_check_that_tells_nothing_new_up_to_the_longest(
 
 
 def test_what_is_not_due_is_not_asked_about(upstream, portfolio_order):
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert result.verdict is Verdict.SKIPPED
     assert upstream.asked() == []
@@ -161,8 +161,8 @@ def test_of_the_due_ones_the_longest_overdue_come_first(upstream):
     PortfolioOrder.objects.filter(pk=late).update(check_after=now - timedelta(minutes=9))
     PortfolioOrder.objects.filter(pk=later).update(check_after=now - timedelta(minutes=10))
 
-    assert reconciliation.due(now=now) == [(PORTFOLIO_ORDER, later), (PORTFOLIO_ORDER, late)]
-    assert reconciliation.due(now=now, most=1) == [(PORTFOLIO_ORDER, later)]
+    assert checking.due(now=now) == [(PORTFOLIO_ORDER, later), (PORTFOLIO_ORDER, late)]
+    assert checking.due(now=now, most=1) == [(PORTFOLIO_ORDER, later)]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_failed_ask_keeps_the_state_and_is_tried_again_later(
     upstream.expect(trouble, times=1)
     before = row(portfolio_order)
 
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     after, [entry] = row(portfolio_order), entries(source="POLL")
     assert result.verdict is Verdict.FAILED
@@ -198,7 +198,7 @@ def test_a_failure_is_journaled_with_upstreams_request_id(upstream, portfolio_or
     make_due(portfolio_order)
     upstream.expect(Trouble("problem", 503))
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     [entry] = entries(source="POLL")
     assert "(request id " in entry.message
@@ -211,7 +211,7 @@ def test_an_answer_about_something_else_is_kept_quarantined_and_the_ask_tried_ag
     other = upstream.truth(portfolio_order) | {"id": str(uuid4())}
     monkeypatch.setattr(upstream.market, "portfolio_order", lambda _: other)
 
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     [entry] = entries(source="POLL")
     assert (entry.outcome, result.verdict) == ("QUARANTINED", Verdict.FAILED)
@@ -227,7 +227,7 @@ def test_an_answer_that_cannot_be_read_is_not_asked_for_again_at_once(
     answer = upstream.truth(portfolio_order) | nonsense
     monkeypatch.setattr(upstream.market, "portfolio_order", lambda _: answer)
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert [entry.outcome for entry in entries(source="POLL")] == ["QUARANTINED"]
     assert row(portfolio_order).status == "PROCESSING"
@@ -240,7 +240,7 @@ def test_404_keeps_the_status_and_is_on_the_list_of_problems_until_an_answer(
     make_due(portfolio_order)
     upstream.expect(Trouble("problem", 404))
 
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     missing = row(portfolio_order)
     assert result.verdict is Verdict.NOT_FOUND
@@ -248,7 +248,7 @@ def test_404_keeps_the_status_and_is_on_the_list_of_problems_until_an_answer(
     assert missing.check_after is not None
 
     make_due(portfolio_order)
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
     assert row(portfolio_order).problems == 0
 
 
@@ -256,7 +256,7 @@ def test_retry_after_of_a_429_is_obeyed(upstream, portfolio_order):
     make_due(portfolio_order)
     upstream.expect(Trouble("problem", 429, retry_after="3000"))
 
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert result.verdict is Verdict.LIMITED
     assert row(portfolio_order).check_after >= timezone.now() + timedelta(seconds=3000)
@@ -270,11 +270,11 @@ def test_while_upstream_wants_no_requests_nothing_is_asked_and_what_is_due_stays
     make_due(portfolio_order)
     make_due(other)
     upstream.expect(Trouble("problem", 429, retry_after="600"))
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
     upstream.asked()
 
-    assert reconciliation.due(now=timezone.now()) == []
-    assert reconciliation.check(PORTFOLIO_ORDER, other).verdict is Verdict.SKIPPED
+    assert checking.due(now=timezone.now()) == []
+    assert checking.check(PORTFOLIO_ORDER, other).verdict is Verdict.SKIPPED
 
     assert upstream.asked() == []
     waiting = row(other)
@@ -289,7 +289,7 @@ def test_an_order_that_upstream_fails_to_tell_is_asked_for_again_with_its_portfo
     wait_until_due(upstream, portfolio_order)
     upstream.expect(Trouble("problem", 503, retry_after="1200", path="/orders/"))
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     waiting = row(portfolio_order)
     assert waiting.status == "FILLED"
@@ -305,11 +305,11 @@ def test_an_order_that_failed_is_the_last_to_be_asked_about_the_next_time(
 ):
     wait_until_due(upstream, portfolio_order)
     upstream.expect(Trouble("problem", 500, path="/orders/"))
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
     failed = upstream.asked()[-1]
 
     make_due(portfolio_order)
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     calls = upstream.asked()
     assert calls[-1] == failed
@@ -323,7 +323,7 @@ def test_an_order_that_is_not_found_does_not_keep_the_others_from_being_asked_ab
     wait_until_due(upstream, portfolio_order)
     upstream.expect(Trouble("problem", 404, path="/orders/"))
 
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert len(upstream.asked()) == 1 + len(orders(portfolio_order))
     assert result.unasked == 1
@@ -334,7 +334,7 @@ def test_a_slow_upstream_gets_no_more_calls_after_a_minute(upstream, portfolio_o
     wait_until_due(upstream, portfolio_order)
     upstream.during = lambda path: upstream.wait(seconds=40)
 
-    result = reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert len(upstream.asked()) == 2  # at 0 and 40 s
     assert result.unasked == len(orders(portfolio_order)) - 1
@@ -345,7 +345,7 @@ def test_a_person_does_not_wait_long_and_the_poller_asks_for_the_rest(upstream, 
     upstream.wait(minutes=10)
     upstream.during = lambda path: upstream.wait(seconds=3)
 
-    result = reconciliation.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
+    result = checking.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
 
     assert len(upstream.asked()) == 2  # at 0 and 3 s
     assert result.verdict is Verdict.ANSWERED
@@ -362,7 +362,7 @@ def test_of_two_checks_at_once_one_asks(upstream, portfolio_order):
     def check():
         start.wait()
         try:
-            reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+            checking.check(PORTFOLIO_ORDER, portfolio_order)
         finally:
             connections.close_all()
 
@@ -386,7 +386,7 @@ def test_no_transaction_is_open_while_upstream_is_asked(upstream, portfolio_orde
     monkeypatch.setattr(asks, "put", watched)
     outside = len(connection.savepoint_ids)
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert len(depths) > 1
     assert set(depths) == {outside}
@@ -396,12 +396,12 @@ def test_the_lease_of_a_worker_that_died_runs_out(upstream, portfolio_order):
     make_due(portfolio_order)
     assert leases.take(PORTFOLIO_ORDER, portfolio_order, POLLER)  # and then it dies
 
-    assert reconciliation.check(PORTFOLIO_ORDER, portfolio_order).verdict is Verdict.BUSY
-    assert reconciliation.due(now=timezone.now()) == []
+    assert checking.check(PORTFOLIO_ORDER, portfolio_order).verdict is Verdict.BUSY
+    assert checking.due(now=timezone.now()) == []
     upstream.wait(seconds=LEASE.total_seconds() + 1)
 
-    assert reconciliation.due(now=timezone.now()) == [(PORTFOLIO_ORDER, portfolio_order)]
-    assert reconciliation.check(PORTFOLIO_ORDER, portfolio_order).verdict is Verdict.ANSWERED
+    assert checking.due(now=timezone.now()) == [(PORTFOLIO_ORDER, portfolio_order)]
+    assert checking.check(PORTFOLIO_ORDER, portfolio_order).verdict is Verdict.ANSWERED
 
 
 def test_a_worker_that_comes_back_after_its_lease_does_not_end_anothers(upstream, portfolio_order):
@@ -423,7 +423,7 @@ def test_a_crash_between_answer_and_fold_loses_nothing(upstream, portfolio_order
     with monkeypatch.context() as patch:
         patch.setattr("orders.projection.drain", lambda **_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+            checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     receive([])  # any other drain
 
@@ -438,7 +438,7 @@ def test_a_polled_answer_that_is_older_than_what_is_known_pulls_nothing_back(
     make_due(portfolio_order)
     monkeypatch.setattr(upstream.market, "portfolio_order", lambda _: stale)
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert row(portfolio_order).status == "FILLED"
     assert [entry.outcome for entry in entries(source="POLL")] == ["NO_CHANGE"]
@@ -452,11 +452,11 @@ def test_a_final_portfolio_order_of_which_an_event_was_refused_stays_due_until_u
     make_due(portfolio_order)
     upstream.expect(Trouble("problem", 503))
 
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
     assert row(portfolio_order).check_after > timezone.now()
 
     make_due(portfolio_order)
-    reconciliation.check(PORTFOLIO_ORDER, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
     assert row(portfolio_order).check_after is None
 
 
@@ -467,7 +467,7 @@ def test_an_order_whose_portfolio_order_is_unknown_is_asked_for_by_that(upstream
     orphan = orders(pk)[0]
     wait_until_due(upstream, orphan.pk, Order)
 
-    result = reconciliation.check(ORDER, orphan.pk)
+    result = checking.check(ORDER, orphan.pk)
 
     assert upstream.asked() == [f"GET /portfolios/orders/{pk}"]
     assert result.verdict is Verdict.ANSWERED
@@ -487,7 +487,7 @@ def test_where_upstream_does_not_know_the_portfolio_order_the_order_itself_is_as
     wait_until_due(upstream, orphan, Order)
     upstream.expect(Trouble("problem", 404, path="/portfolios/"))
 
-    reconciliation.check(ORDER, orphan)
+    checking.check(ORDER, orphan)
 
     assert upstream.asked() == [f"GET /portfolios/orders/{pk}", f"GET /orders/{orphan}"]
     assert row(orphan, Order).status == upstream.market.order(str(orphan))["status"]
@@ -502,7 +502,7 @@ def test_an_order_that_names_no_portfolio_order_is_asked_for_itself(upstream):
     upstream.wait(minutes=10)
     wait_until_due(upstream, pk, Order)
 
-    reconciliation.check(ORDER, pk)
+    checking.check(ORDER, pk)
 
     assert upstream.asked() == [f"GET /orders/{pk}"]
     assert row(pk, Order).status == "FILLED"
@@ -514,7 +514,7 @@ def test_a_due_order_whose_portfolio_order_has_come_is_left_to_that(upstream, po
     make_due(order, Order)
     make_due(portfolio_order)
 
-    reconciliation.check(ORDER, order)
+    checking.check(ORDER, order)
 
     assert upstream.asked() == [f"GET /portfolios/orders/{portfolio_order}"]
     assert row(order, Order).check_after is None
@@ -523,7 +523,7 @@ def test_a_due_order_whose_portfolio_order_has_come_is_left_to_that(upstream, po
 def test_a_refetch_asks_about_what_is_final_and_not_due(upstream, portfolio_order):
     receive([*upstream.wait(minutes=10), *upstream.wait(hours=3)])
 
-    result = reconciliation.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
+    result = checking.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
 
     [entry] = entries(source="REFETCH")
     assert (entry.actor, entry.outcome, entry.pk) == ("mira", "NO_CHANGE", result.entry_id)
@@ -533,7 +533,7 @@ def test_a_refetch_asks_about_what_is_final_and_not_due(upstream, portfolio_orde
 def test_a_refetch_tells_each_status_that_changed(upstream, portfolio_order):
     upstream.wait(minutes=10)
 
-    result = reconciliation.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
+    result = checking.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
 
     assert result.updated
     assert str(result.changes[0]) == "portfolio order Processing -> Filled"
@@ -545,7 +545,7 @@ def test_a_second_refetch_meanwhile_is_told_since_when_the_first_asks(upstream, 
     leases.take(PORTFOLIO_ORDER, portfolio_order, leases.Asker(Source.REFETCH, "mira"))
     upstream.wait(seconds=4)
 
-    result = reconciliation.refetch(PORTFOLIO_ORDER, portfolio_order, actor="jon")
+    result = checking.refetch(PORTFOLIO_ORDER, portfolio_order, actor="jon")
 
     assert (result.verdict, result.asking_since) == (Verdict.BUSY, since)
     assert upstream.asked() == []
@@ -554,7 +554,7 @@ def test_a_second_refetch_meanwhile_is_told_since_when_the_first_asks(upstream, 
 def test_a_refetch_of_an_order_asks_about_that_order(upstream, portfolio_order):
     order = orders(portfolio_order)[0].pk
 
-    result = reconciliation.refetch(ORDER, order, actor="mira")
+    result = checking.refetch(ORDER, order, actor="mira")
 
     assert upstream.asked() == [f"GET /orders/{order}"]
     assert result.verdict is Verdict.ANSWERED
@@ -563,8 +563,8 @@ def test_a_refetch_of_an_order_asks_about_that_order(upstream, portfolio_order):
 
 def test_a_refetch_while_upstream_wants_no_requests_says_until_when(upstream, portfolio_order):
     upstream.expect(Trouble("problem", 429, retry_after="60", path="/portfolios"))
-    first = reconciliation.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
-    second = reconciliation.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
+    first = checking.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
+    second = checking.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
 
     minute = timezone.now() + timedelta(seconds=60)
     assert (first.verdict, first.wait_until) == (Verdict.LIMITED, minute)
@@ -579,7 +579,7 @@ def test_a_refetch_of_an_unknown_portfolio_order_records_what_upstream_says(upst
     pk = upstream.place()
     upstream.wait(minutes=10)
 
-    result = reconciliation.refetch(PORTFOLIO_ORDER, pk, actor="mira")
+    result = checking.refetch(PORTFOLIO_ORDER, pk, actor="mira")
 
     assert result.verdict is Verdict.ANSWERED
     assert row(pk).status == "FILLED"
@@ -589,7 +589,7 @@ def test_a_refetch_of_an_unknown_portfolio_order_records_what_upstream_says(upst
 def test_a_refetch_of_what_upstream_does_not_know_either_makes_no_order(upstream):
     pk = uuid4()
 
-    result = reconciliation.refetch(PORTFOLIO_ORDER, pk, actor="mira")
+    result = checking.refetch(PORTFOLIO_ORDER, pk, actor="mira")
 
     assert result.verdict is Verdict.NOT_FOUND
     assert not PortfolioOrder.objects.exists()
@@ -600,10 +600,10 @@ def test_two_people_do_not_ask_for_the_same_unknown_order_at_once(upstream):
     pk = upstream.place()
     with leases.guard(PORTFOLIO_ORDER, pk) as since:
         assert since is None
-        result = reconciliation.refetch(PORTFOLIO_ORDER, pk, actor="mira")
+        result = checking.refetch(PORTFOLIO_ORDER, pk, actor="mira")
 
     assert (result.verdict, result.asking_since) == (Verdict.BUSY, timezone.now())
-    again = reconciliation.refetch(PORTFOLIO_ORDER, pk, actor="mira")
+    again = checking.refetch(PORTFOLIO_ORDER, pk, actor="mira")
     assert again.verdict is Verdict.ANSWERED
 
 
@@ -616,13 +616,13 @@ def test_whatever_webhooks_are_lost_in_the_end_all_is_as_upstream_has_it(upstrea
         chance.shuffle(events)
         receive([event for event in events if chance.random() < 0.4])
         discovery.discover(now=timezone.now())
-        for kind, pk in reconciliation.due(now=timezone.now()):
+        for kind, pk in checking.due(now=timezone.now()):
             if chance.random() < 0.2:
                 upstream.expect(Trouble("problem", chance.choice([404, 500]), path="/"))
-            reconciliation.check(kind, pk)
+            checking.check(kind, pk)
     upstream.wait(hours=30)
-    for kind, pk in reconciliation.due(now=timezone.now()):
-        reconciliation.check(kind, pk)
+    for kind, pk in checking.due(now=timezone.now()):
+        checking.check(kind, pk)
 
     for pk in placed:
         truth = upstream.truth(pk)
@@ -642,11 +642,11 @@ def test_an_unknown_order_of_which_an_event_was_refused_is_asked_about_once(upst
     receive([told | {"object": told["object"] | broken}])
     assert not Order.objects.exists()
 
-    assert reconciliation.due(now=timezone.now()) == [(ORDER, pk)]
-    reconciliation.check(ORDER, pk)
+    assert checking.due(now=timezone.now()) == [(ORDER, pk)]
+    checking.check(ORDER, pk)
 
     assert row(pk, Order).status == "NEW"
-    assert reconciliation.due(now=timezone.now()) == []
+    assert checking.due(now=timezone.now()) == []
 
 
 def test_an_unknown_order_that_upstream_does_not_know_either_is_not_asked_about_all_the_time(
@@ -657,8 +657,8 @@ def test_an_unknown_order_that_upstream_does_not_know_either_is_not_asked_about_
     receive([told | {"object": told["object"] | {"quantity": "?"}}])
     upstream.expect(Trouble("problem", 404))
 
-    reconciliation.check(ORDER, pk)
+    checking.check(ORDER, pk)
 
-    assert reconciliation.due(now=timezone.now()) == []
+    assert checking.due(now=timezone.now()) == []
     upstream.wait(hours=7)
-    assert reconciliation.due(now=timezone.now()) == [(ORDER, pk)]
+    assert checking.due(now=timezone.now()) == [(ORDER, pk)]
