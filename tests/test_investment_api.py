@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core.exceptions import ImproperlyConfigured
 
-from backoffice.investment_api import client
+from backoffice.investment_api import calls as paging
 from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.client import api, forget_api
 from backoffice.investment_api.errors import NotFoundError, RefusedError, UnavailableError
@@ -114,7 +114,7 @@ def test_the_verification_keys_are_read(sandbox):
 def test_a_list_is_read_to_its_end_with_each_entry_once_whatever_the_page(
     placed, monkeypatch, page
 ):
-    monkeypatch.setattr(client, "PAGE", page)
+    monkeypatch.setattr(paging, "PAGE", page)
 
     found = list(api().portfolio_orders(since=START))
 
@@ -123,7 +123,7 @@ def test_a_list_is_read_to_its_end_with_each_entry_once_whatever_the_page(
 
 
 def test_an_entry_that_moves_up_while_a_list_is_read_is_not_missed(placed, monkeypatch, sandbox):
-    monkeypatch.setattr(client, "PAGE", 4)
+    monkeypatch.setattr(paging, "PAGE", 4)
     listed = sorted(placed, key=lambda item: item["id"])
     pages = api().portfolio_orders(since=START)
     found = [next(pages)["id"] for _ in range(4)]

@@ -32,6 +32,13 @@ def read_answer(call: str, response: Response) -> Answer:
     return Answer(payload, request_id, status, response.took)
 
 
+def object_in(answer: Answer, call: str) -> Object:
+    """Return the payload, a JSON object. Raises UnavailableError."""
+    if not isinstance(answer.payload, dict):
+        raise unreadable(answer, call, "is no JSON object")
+    return answer.payload
+
+
 def objects_in(answer: Answer, name: str, call: str) -> list[Object]:
     """Return the list of objects that the payload holds as ``name``. Raises UnavailableError."""
     entries = answer.payload.get(name) if isinstance(answer.payload, dict) else None

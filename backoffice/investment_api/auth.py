@@ -1,5 +1,6 @@
 """Who we are to upstream: the signature of every request, and the token of most."""
 
+import enum
 import hashlib
 import logging
 import threading
@@ -29,7 +30,15 @@ from .transport import Response, Transport
 
 logger = logging.getLogger(__name__)
 
-SCOPE = "orders:read portfolios:read webhooks:read"
+
+class Scope(enum.Enum):
+    """What a token may be used for: upstream wants narrow ones, so reading and each kind of writing has its own."""
+
+    READ = "orders:read portfolios:read webhooks:read"
+    PORTFOLIOS = "portfolios:admin"
+    ORDERS = "orders:admin"
+    WEBHOOKS = "webhooks:admin"
+
 
 _RENEW_EARLY = 60.0  # seconds before the end, but at most a quarter of a token's life
 _NEEDED = ("URL", "CLIENT_ID", "CLIENT_SECRET", "KEY_ID", "PRIVATE_KEY")
@@ -98,16 +107,17 @@ class Token:
 
 
 class Tokens:
-    """The current access token: in memory, in Django's cache for all processes, or fetched."""
+    """The current access token of one scope: in memory, in Django's cache for all processes, or fetched."""
 
-    def __init__(self, credentials: Credentials, transport: Transport) -> None:
+    def __init__(self, credentials: Credentials, transport: Transport, scope: Scope) -> None:
+        self._scope = scope
         self._credentials = credentials
         self._transport = transport
         self._held: Token | None = None
         self._failure: InvestmentAPIError | None = None
         self._failed_at = float("-inf")
         self._lock = threading.Lock()
-        account = f"{credentials.url} {credentials.client_id} {SCOPE}"
+        account = f"{credentials.url} {credentials.client_id} {scope.value}"
         self._cache_key = (
             f"investment-api-token:{hashlib.sha256(account.encode()).hexdigest()[:32]}"
         )
@@ -149,7 +159,7 @@ class Tokens:
             "client_id": self._credentials.client_id,
             "client_secret": self._credentials.client_secret,
             "grant_type": "client_credentials",
-            "scope": SCOPE,
+            "scope": self._scope.value,
         }
         asked_at = time.time()
         response = self._transport.send(

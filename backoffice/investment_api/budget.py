@@ -19,9 +19,10 @@ WINDOW = timedelta(seconds=1.05)  # a little over a second: requests do not arri
 
 
 class Urgency(enum.Enum):
-    """Who waits for the answer: people go first."""
+    """Who waits for the answer: people go first, then what they have submitted."""
 
     PERSON = "person"
+    SUBMISSION = "submission"
     BACKGROUND = "background"
 
 
@@ -123,4 +124,4 @@ class _OwnLog:
 
 def _part_of(limit: int, urgency: Urgency) -> int:
     """Return how much of ``limit`` may be used up with this urgency."""
-    return limit if urgency is Urgency.PERSON else max(1, limit - max(1, limit // 5))
+    return max(1, limit - max(1, limit // 5)) if urgency is Urgency.BACKGROUND else limit

@@ -1,13 +1,10 @@
 """The calls that this project makes to the Investment API."""
 
 import functools
-import json
 import os
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -15,31 +12,21 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from .answers import Answer, Object, objects_in, read_answer, total_count, unreadable
-from .auth import Credentials, Tokens
+from .answers import Answer, Object, object_in, objects_in
+from .auth import Credentials, Scope
 from .budget import Budget, Urgency
-from .errors import RefusedError
-from .transport import Response, Transport
+from .calls import DEADLINE, Calls
 
-DEADLINE = 30.0  # seconds for a call, waiting for the budget and for a token included
-PAGE = 200
-OVERLAP = 20  # entries of a page that are read again with the next one
 STATUSES = ("NEW", "PROCESSING", "FILLED", "CANCELLED")
 
 
-class InvestmentAPI:
+class InvestmentAPI(Calls):
     """The client of one account with upstream, for any number of threads.
 
     Every call raises UnavailableError (try later), NotFoundError or RefusedError, and ends within
     DEADLINE, or the ``deadline`` given, in seconds. ``urgency`` says who waits for it: people go
     first.
     """
-
-    def __init__(self, credentials: Credentials, budget: Budget) -> None:
-        self.budget = budget
-        self._credentials = credentials
-        self._transport = Transport(credentials.url, sign=credentials.sign, budget=budget)
-        self._tokens = Tokens(credentials, self._transport)
 
     def portfolio_order(
         self,
@@ -69,10 +56,16 @@ class InvestmentAPI:
         *,
         since: datetime,
         until: datetime | None = None,
+        account_id: UUID | None = None,
         urgency: Urgency = Urgency.BACKGROUND,
     ) -> Iterator[Object]:
-        """Yield the portfolio orders created from ``since`` on, each once, in no order of time."""
+        """Yield the portfolio orders created from ``since`` on, each once, in no order of time.
+
+        Of all accounts, or of ``account_id``.
+        """
         params = {"sort": "id", "order": "ASC", "start_date": _rfc3339(since)}
+        if account_id is not None:
+            params["account_id"] = str(account_id)
         if until is not None:
             params["end_date"] = _rfc3339(until)
         return self._pages("/portfolios/orders", params, urgency=urgency)
@@ -105,71 +98,75 @@ class InvestmentAPI:
         answer = self._object("/auth/verify_keys", urgency=urgency)
         return objects_in(answer, "keys", "GET /auth/verify_keys")
 
-    def call(
+    def place_portfolio_order(
         self,
-        method: str,
-        path: str,
+        body: bytes,
         *,
-        params: Mapping[str, str] | None = None,
-        body: Any = None,
-        idempotency_key: UUID | None = None,
-        urgency: Urgency = Urgency.BACKGROUND,
+        idempotency_key: UUID,
+        urgency: Urgency = Urgency.SUBMISSION,
         deadline: float = DEADLINE,
     ) -> Answer:
-        """Make one call; ``body`` goes as JSON. The token is renewed once if upstream refuses it.
+        """Place a portfolio order, once for each key however often it is called within 24 hours.
 
-        Nothing else is tried twice. To try again after UnavailableError, call again with the same
-        ``idempotency_key``.
+        UnavailableError leaves open whether upstream has taken it: call again with the same key and
+        the same bytes. Upstream answers 200, 201 or 202, all the same.
         """
-        until = time.monotonic() + deadline
-        headers = self._credentials.headers()
-        content = b"" if body is None else json.dumps(body).encode()
-        if content:
-            headers["content-type"] = "application/json"
-        if idempotency_key is not None:
-            headers["idempotency-key"] = str(idempotency_key)
+        return self.call(
+            "POST",
+            "/portfolios/orders",
+            body=body,
+            scope=Scope.PORTFOLIOS,
+            idempotency_key=idempotency_key,
+            urgency=urgency,
+            deadline=deadline,
+        )
 
-        def send(token: str) -> Response:
-            return self._transport.send(
-                method,
-                path,
-                headers={**headers, "authorization": f"Bearer {token}"},
-                params=params,
-                body=content,
-                urgency=urgency,
-                until=until,
-            )
+    def cancel_portfolio_order(
+        self,
+        portfolio_order_id: UUID,
+        *,
+        urgency: Urgency = Urgency.SUBMISSION,
+        deadline: float = DEADLINE,
+    ) -> Answer:
+        """Ask to cancel a portfolio order; what comes of it is told by webhook. May be called again."""
+        path = f"/portfolios/orders/{portfolio_order_id}"
+        return self.call("DELETE", path, scope=Scope.PORTFOLIOS, urgency=urgency, deadline=deadline)
 
-        token = self._tokens.current(urgency=urgency, until=until)
-        try:
-            response = send(token)
-        except RefusedError as error:
-            if error.status != 401:
-                raise
-            response = send(self._tokens.current(urgency=urgency, until=until, refused=token))
-        return read_answer(f"{method} {path}", response)
+    def cancel_order(
+        self, order_id: UUID, *, urgency: Urgency = Urgency.SUBMISSION, deadline: float = DEADLINE
+    ) -> Answer:
+        """Ask to cancel an order; what comes of it is told by webhook. May be called again."""
+        path = f"/orders/{order_id}"
+        return self.call("DELETE", path, scope=Scope.ORDERS, urgency=urgency, deadline=deadline)
 
-    def _object(self, path: str, *, urgency: Urgency, deadline: float = DEADLINE) -> Answer:
-        answer = self.call("GET", path, urgency=urgency, deadline=deadline)
-        if not isinstance(answer.payload, dict):
-            raise unreadable(answer, f"GET {path}", "is no JSON object")
-        return answer
+    def subscriptions(self, *, urgency: Urgency = Urgency.BACKGROUND) -> Iterator[Object]:
+        """Yield the webhook subscriptions of the account."""
+        return self._pages("/webhooks", {}, urgency=urgency)
 
-    def _pages(self, path: str, params: Mapping[str, str], *, urgency: Urgency) -> Iterator[Object]:
-        """Yield each entry of a list once, though it may move while it is read."""
-        offset, seen = 0, set[str]()
-        while True:
-            page = {**params, "offset": str(offset), "limit": str(PAGE)}
-            answer = self.call("GET", path, params=page, urgency=urgency)
-            entries = objects_in(answer, "data", f"GET {path}")
-            for entry in entries:
-                key = str(entry.get("id"))
-                if key not in seen:
-                    seen.add(key)
-                    yield entry
-            if not entries or offset + len(entries) >= total_count(answer):
-                return
-            offset += len(entries) - min(OVERLAP, len(entries) // 2)
+    def create_subscription(self, document: Object, *, urgency: Urgency = Urgency.PERSON) -> Object:
+        """Create a subscription and return it; upstream leaves it disabled. Takes no idempotency key."""
+        return self._write_subscription("POST", "/webhooks", document, urgency)
+
+    def update_subscription(
+        self, webhook_id: UUID, changes: Object, *, urgency: Urgency = Urgency.PERSON
+    ) -> Object:
+        """Change what ``changes`` names of a subscription, and return it."""
+        return self._write_subscription("PATCH", f"/webhooks/{webhook_id}", changes, urgency)
+
+    def delete_subscription(self, webhook_id: UUID, *, urgency: Urgency = Urgency.PERSON) -> None:
+        """Delete a subscription: upstream tells it nothing any more, what it had queued is lost."""
+        self.call("DELETE", f"/webhooks/{webhook_id}", scope=Scope.WEBHOOKS, urgency=urgency)
+
+    def test_subscription(self, webhook_id: UUID, *, urgency: Urgency = Urgency.PERSON) -> None:
+        """Have upstream deliver a test event to a subscription."""
+        path = f"/webhooks/{webhook_id}/test"
+        self.call("POST", path, scope=Scope.WEBHOOKS, urgency=urgency)
+
+    def _write_subscription(
+        self, method: str, path: str, document: Object, urgency: Urgency
+    ) -> Object:
+        answer = self.call(method, path, body=document, scope=Scope.WEBHOOKS, urgency=urgency)
+        return object_in(answer, f"{method} {path}")
 
 
 def api() -> InvestmentAPI:

@@ -20,10 +20,14 @@ _LONGEST_WAIT = timedelta(hours=1)  # a slip of upstream's must not silence us f
 
 
 class InvestmentAPIError(Exception):
-    """A call that told us nothing. The text names the call, what upstream said and its request id."""
+    """A call that told us nothing. The text names the call, what upstream said and its request id.
+
+    ``was_sent`` is False only where upstream cannot have got the call: no room in the budget, no token.
+    """
 
     def __init__(self, message: str, *, status: int | None = None, request_id: str = "") -> None:
         super().__init__(message)
+        self.was_sent = True
         self.message = message
         self.status = status
         self.request_id = request_id

@@ -27,7 +27,11 @@ LARGEST_BODY = 16 * 2**20  # bytes
 PAUSE = timedelta(seconds=5)  # after a 429 that does not say how long
 
 _OF_LIBRARIES = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
-_PATIENCE = {Urgency.PERSON: timedelta(seconds=5), Urgency.BACKGROUND: timedelta(seconds=20)}
+_PATIENCE = {  # for room in the budget
+    Urgency.PERSON: timedelta(seconds=5),
+    Urgency.SUBMISSION: timedelta(seconds=20),
+    Urgency.BACKGROUND: timedelta(seconds=20),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,9 @@ class Transport:
             self._budget.take(urgency, timeout=min(left, _PATIENCE[urgency]))
         except UnavailableError as error:
             message = f"{call}: not sent, {error.message}"
-            raise UnavailableError(message, retry_after=error.retry_after) from error
+            not_sent = UnavailableError(message, retry_after=error.retry_after)
+            not_sent.was_sent = False
+            raise not_sent from error
 
     def _prepare(
         self,

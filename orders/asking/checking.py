@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from backoffice.investment_api.client import DEADLINE
+from backoffice.investment_api.calls import DEADLINE
 from orders.asking import asks, leases
 from orders.asking.feedback import Result, Verdict
 from orders.asking.inquiry import OUT_OF_TIME, RATE_LIMITED, Inquiry

@@ -15,7 +15,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from backoffice.investment_api.budget import Urgency
-from backoffice.investment_api.client import DEADLINE
+from backoffice.investment_api.calls import DEADLINE
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
 from orders.tracked import Source

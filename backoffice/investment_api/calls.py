@@ -1,0 +1,106 @@
+"""How the calls of the Investment API are made: with a token of the right scope, as JSON, page by page."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from .answers import Answer, Object, object_in, objects_in, read_answer, total_count
+from .auth import Credentials, Scope, Tokens
+from .budget import Budget, Urgency
+from .errors import InvestmentAPIError, RefusedError
+from .transport import Response, Transport
+
+DEADLINE = 30.0  # seconds for a call, waiting for the budget and for a token included
+PAGE = 200
+OVERLAP = 20  # entries of a page that are read again with the next one
+
+
+class Calls:
+    """Calls to one account with upstream, for any number of threads."""
+
+    def __init__(self, credentials: Credentials, budget: Budget) -> None:
+        self.budget = budget
+        self._credentials = credentials
+        self._transport = Transport(credentials.url, sign=credentials.sign, budget=budget)
+        self._tokens = {scope: Tokens(credentials, self._transport, scope) for scope in Scope}
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        scope: Scope = Scope.READ,
+        idempotency_key: UUID | None = None,
+        urgency: Urgency = Urgency.BACKGROUND,
+        deadline: float = DEADLINE,
+    ) -> Answer:
+        """Make one call; ``body`` goes as JSON, bytes as they are. The token is renewed once if upstream refuses it.
+
+        Nothing else is tried twice. To try again after UnavailableError, call again with the same
+        ``idempotency_key``.
+        """
+        until = time.monotonic() + deadline
+        headers = self._credentials.headers()
+        content = _content(body)
+        if content:
+            headers["content-type"] = "application/json"
+        if idempotency_key is not None:
+            headers["idempotency-key"] = str(idempotency_key)
+
+        def send(token: str) -> Response:
+            return self._transport.send(
+                method,
+                path,
+                headers={**headers, "authorization": f"Bearer {token}"},
+                params=params,
+                body=content,
+                urgency=urgency,
+                until=until,
+            )
+
+        token = self._token(scope, urgency=urgency, until=until)
+        try:
+            response = send(token)
+        except RefusedError as error:
+            if error.status != 401:
+                raise
+            response = send(self._token(scope, urgency=urgency, until=until, refused=token))
+        return read_answer(f"{method} {path}", response)
+
+    def _token(self, scope: Scope, *, urgency: Urgency, until: float, refused: str = "") -> str:
+        try:
+            return self._tokens[scope].current(urgency=urgency, until=until, refused=refused)
+        except InvestmentAPIError as error:
+            error.was_sent = False  # it is the call for a token that failed
+            raise
+
+    def _object(self, path: str, *, urgency: Urgency, deadline: float = DEADLINE) -> Answer:
+        answer = self.call("GET", path, urgency=urgency, deadline=deadline)
+        object_in(answer, f"GET {path}")
+        return answer
+
+    def _pages(self, path: str, params: Mapping[str, str], *, urgency: Urgency) -> Iterator[Object]:
+        """Yield each entry of a list once, though it may move while it is read."""
+        offset, seen = 0, set[str]()
+        while True:
+            page = {**params, "offset": str(offset), "limit": str(PAGE)}
+            answer = self.call("GET", path, params=page, urgency=urgency)
+            entries = objects_in(answer, "data", f"GET {path}")
+            for entry in entries:
+                key = str(entry.get("id"))
+                if key not in seen:
+                    seen.add(key)
+                    yield entry
+            if not entries or offset + len(entries) >= total_count(answer):
+                return
+            offset += len(entries) - min(OVERLAP, len(entries) // 2)
+
+
+def _content(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return b"" if body is None else json.dumps(body).encode()
