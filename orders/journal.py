@@ -77,6 +77,7 @@ def record_answer(
     actor: str,
     now: datetime,
     request_id: str = "",
+    placement_id: UUID | None = None,
 ) -> JournalEntry:
     """Record an answer of the API; it waits to be applied like any event. ``about`` is the id asked for.
 
@@ -84,7 +85,7 @@ def record_answer(
     the first thing that its support asks for.
     """
     entry = _blank(kind, about, source=source, actor=actor, now=now)
-    entry.type = kind
+    entry.type, entry.placement_id = kind, placement_id
     try:
         entry.payload = facts.dump(answer)
         told = facts.describe_answer(kind, answer, now=now)
@@ -138,9 +139,22 @@ def record_note(kind: Kind, about: UUID, text: str, *, actor: str, now: datetime
     return entry
 
 
-def record_step(message: str, *, actor: str, now: datetime, type_: str = "") -> JournalEntry:
-    """Record a step of staff that touches no single order: an export with its rows, a replay."""
-    entry = _blank(None, None, source=Source.STAFF, actor=actor, now=now)
+def record_step(
+    message: str,
+    *,
+    actor: str,
+    now: datetime,
+    type_: str = "",
+    word: str = "",
+    about: tuple[Kind, UUID] | None = None,
+    placement_id: UUID | None = None,
+) -> JournalEntry:
+    """Record a step of staff, or of what they asked for: an export with its rows, a placement sent.
+
+    ``word`` says which step of its ``type_`` it is; ``about`` names the order that it touches, if one.
+    """
+    entry = _blank(*(about or (None, None)), source=Source.STAFF, actor=actor, now=now)
+    entry.placement_id, entry.status = placement_id, word
     entry.type, entry.outcome, entry.message = type_, Outcome.NOTED, clean(message, 2000)
     entry.save(force_insert=True)
     return entry

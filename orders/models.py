@@ -5,8 +5,16 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 
+from orders.cancelling.models import Cancellation, CancellationState
 from orders.lifecycle import OPEN_STATUSES, SETTLING
+from orders.placing.models import Placement, PlacementState
+from orders.reconciliation.models import Finding, Reconciliation
 from orders.tracked import Source, Tracked, amount, moment, text, tracked_indexes
+
+__all__ = [  # those of packages too, for Django looks for models here
+    "Cancellation", "CancellationState", "Execution", "Finding", "JournalEntry", "Order", "Outcome",
+    "Placement", "PlacementState", "PortfolioOrder", "Reconciliation",
+]  # fmt: skip
 
 
 class Outcome(models.TextChoices):
@@ -134,6 +142,9 @@ class JournalEntry(models.Model):
     order_id = models.UUIDField(null=True, blank=True)
     source = models.CharField(max_length=8, choices=Source)
     outcome = models.CharField(max_length=12, choices=Outcome)
+    placement_id = models.UUIDField(
+        null=True, blank=True
+    )  # of a step of one, with or without order
     event_id = models.UUIDField(null=True, blank=True, unique=True)
     repeat_of = models.UUIDField(null=True, blank=True)
     delivery_id = models.BigIntegerField(null=True, blank=True)
@@ -173,6 +184,7 @@ class JournalEntry(models.Model):
                     ("portfolio_order_id", "portfolio"),
                     ("order_id", "order"),
                     ("repeat_of", "repeat"),
+                    ("placement_id", "placement"),
                 ]
             ),
             models.Index(

@@ -9,6 +9,11 @@ VIEW = {
     "orders.view_execution",
     "orders.view_journalentry",
     "webhooks.view_delivery",
+    "orders.view_placement",
+    "orders.view_cancellation",
+    "orders.view_reconciliation",
+    "orders.view_finding",
+    "webhooks.view_subscription",
 }
 
 
@@ -23,10 +28,21 @@ VIEW = {
                 "orders.export_history",
                 "orders.add_note",
                 "webhooks.replay_delivery",
+                "orders.reconcile",
+                "webhooks.manage_subscription",
             },
         ),
         ("Auditor", {"orders.export_history", "orders.view_payload"}),
-        ("Trader", {"orders.refetch_portfolioorder", "orders.add_note"}),
+        (
+            "Trader",
+            {
+                "orders.refetch_portfolioorder",
+                "orders.add_note",
+                "orders.place_portfolioorder",
+                "orders.approve_placement",
+                "orders.cancel_portfolioorder",
+            },
+        ),
     ],
 )
 def test_each_group_may_view_and_do_what_its_work_needs(name, more):

@@ -76,3 +76,28 @@ class Event(JournalEntry):
     class Meta:
         proxy = True
         default_permissions: ClassVar = []  # those of journal entries hold
+
+
+class Subscription(models.Model):
+    """A webhook subscription as upstream last listed it; ``gone_at``: it is listed no more."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    title = models.CharField(max_length=100, blank=True, default="")
+    url = models.CharField(max_length=1000, blank=True, default="")
+    topics = models.JSONField(default=list, blank=True)
+    excluded_topics = models.JSONField(default=list, blank=True)
+    config = models.JSONField(default=dict, blank=True)
+    enabled = models.BooleanField(default=False)
+    created_at = models.DateTimeField(null=True, blank=True)  # upstream's
+    seen_at = models.DateTimeField()  # when it was last listed
+    gone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "id"]
+        default_permissions: ClassVar = ["view"]
+        permissions: ClassVar = [
+            ("manage_subscription", "Can set up, test and delete webhook subscriptions"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or str(self.pk)

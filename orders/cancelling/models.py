@@ -1,0 +1,64 @@
+"""A cancellation: the request of somebody to end an order, with a life of its own."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from orders.tracked import moment, text
+
+
+class CancellationState(models.TextChoices):
+    """How far the request is. What became of the order is told by the order."""
+
+    READY = "READY", "To be sent"
+    UNKNOWN = "UNKNOWN", "Unknown"  # sent, no usable answer; it may be sent again
+    TAKEN = "TAKEN", "Taken by the broker"
+    REFUSED = "REFUSED", "Refused by the broker"
+
+
+class Cancellation(models.Model):
+    """One request to cancel a portfolio order or an order; never a fact about it."""
+
+    id = models.BigAutoField(primary_key=True)
+    portfolio_order_id = models.UUIDField(null=True, blank=True)
+    order_id = models.UUIDField(null=True, blank=True)
+    state = models.CharField(max_length=8, choices=CancellationState)
+    requested_by = models.CharField(max_length=150)
+    requested_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    sent_at = moment()  # begin of the last attempt
+    answered_at = moment()  # when upstream took or refused it
+    sending_until = moment()  # lease of the attempt in progress; NULL: nobody is sending
+    next_attempt_at = moment()  # NULL: nothing is to be sent any more
+    reason = text(2000)  # why it was refused, or why the last attempt failed
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        default_permissions: ClassVar = ["view"]
+        permissions: ClassVar = [
+            ("cancel_portfolioorder", "Can ask the broker to cancel orders"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=CancellationState.values), name="cancellation_state"
+            ),
+            models.CheckConstraint(
+                condition=Q(portfolio_order_id=None, order_id__isnull=False)
+                | Q(portfolio_order_id__isnull=False, order_id=None),
+                name="cancellation_one_subject",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["portfolio_order_id"], name="cancellation_portfolio"),
+            models.Index(fields=["order_id"], name="cancellation_order"),
+            models.Index(F("state"), F("id").desc(), name="cancellation_by_state"),
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(next_attempt_at__isnull=False),
+                name="cancellation_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Cancellation {self.pk}"

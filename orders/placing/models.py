@@ -1,0 +1,84 @@
+"""A placement: a portfolio order that staff submitted, and what is known of its fate."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from orders.tracked import amount, moment, text
+
+
+class PlacementState(models.TextChoices):
+    """How far a placement is. UNKNOWN ends by an answer of upstream or a decision of people, never by itself."""
+
+    PROPOSED = "PROPOSED", "Waiting for approval"
+    READY = "READY", "To be sent"
+    UNKNOWN = "UNKNOWN", "Unknown"  # sent, and upstream has not said what it made of it
+    ACCEPTED = "ACCEPTED", "Accepted"
+    REFUSED = "REFUSED", "Refused"
+    DECLINED = "DECLINED", "Declined"  # by the second person, before anything was sent
+    NOT_PLACED = "NOT_PLACED", "Not placed"  # people looked it up, and upstream does not have it
+
+
+SENDABLE = (PlacementState.READY, PlacementState.UNKNOWN)
+
+
+class Placement(models.Model):
+    """One logical request to place a portfolio order. Key and body are committed before anything is sent.
+
+    The columns after ``body`` say in words what it holds; ``body`` is what is sent, each time byte
+    by byte. Not folded from the journal: this is what we did, not what upstream said.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)  # the idempotency key
+    body = models.BinaryField(editable=False)
+    user_id = models.UUIDField()
+    account_id = models.UUIDField()
+    cash_amount = amount()
+    currency = text(3)
+    side = text(8)
+    post_tax = models.BooleanField(default=False)
+    state = models.CharField(max_length=12, choices=PlacementState)
+    submitted_by = models.CharField(max_length=150)
+    submitted_at = models.DateTimeField()
+    decided_by = text(150)  # who approved or declined it, or found that it was not placed
+    decided_at = moment()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    first_sent_at = moment()
+    sent_at = moment()  # begin of the last attempt
+    sending_until = moment()  # lease of the attempt in progress; NULL: nobody is sending
+    next_attempt_at = moment()  # NULL: nothing is to be sent or looked up by itself
+    portfolio_order_id = models.UUIDField(null=True, blank=True, unique=True)
+    problem = models.BinaryField(default=b"", editable=False)  # the body of the refusal, as it came
+    reason = models.TextField(blank=True, default="")  # of the last attempt that was not accepted
+
+    class Meta:
+        ordering: ClassVar = ["-submitted_at", "-id"]
+        default_permissions: ClassVar = ["view"]
+        permissions: ClassVar = [
+            ("place_portfolioorder", "Can place portfolio orders"),
+            ("approve_placement", "Can approve what another person wants to place"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=PlacementState.values), name="placement_state"
+            ),
+            models.CheckConstraint(
+                condition=Q(state=PlacementState.ACCEPTED, portfolio_order_id__isnull=False)
+                | (~Q(state=PlacementState.ACCEPTED) & Q(portfolio_order_id=None)),
+                name="placement_accepted_has_order",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(F("submitted_at").desc(), F("id").desc(), name="placement_newest"),
+            models.Index(F("state"), F("submitted_at").desc(), name="placement_by_state"),
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(next_attempt_at__isnull=False),
+                name="placement_due",
+            ),
+            models.Index(fields=["account_id"], name="placement_account"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

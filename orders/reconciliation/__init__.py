@@ -1,0 +1,1 @@
+"""Reconciliation: our books held against upstream's, object by object."""
