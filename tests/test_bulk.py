@@ -71,3 +71,22 @@ def test_any_of_nothing_asks_the_database_nothing():
         assert list(Order.objects.filter(pk__any_of=[])) == []
 
     assert len(queries) == 0
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL compresses by itself")
+@pytest.mark.parametrize(
+    ("table", "column"), [("orders_journalentry", "payload"), ("webhooks_delivery", "body")]
+)
+def test_payloads_are_compressed_with_lz4_where_the_server_has_it(table, column):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
+        )
+        (has_lz4,) = cursor.fetchone() or (False,)
+        cursor.execute(
+            "SELECT attcompression FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s",
+            [table, column],
+        )
+        (method,) = cursor.fetchone()
+
+    assert (method == "l") is has_lz4
