@@ -5,6 +5,7 @@ import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
 
+from orders.models import JournalEntry, Outcome
 from tests import scenes
 from tests.browser import NARROW
 from tests.crawl import pages
@@ -111,6 +112,17 @@ def test_a_list_uses_the_whole_width_of_a_narrow_window(look, desk):
     shown = look(browser(), size=NARROW).open(LIST)
 
     assert shown.locator("#result_list").bounding_box()["width"] > 0.9 * NARROW[0]
+
+
+def test_the_ring_around_the_entry_that_a_link_leads_to_is_clear_of_the_next_one(look, desk):
+    note = JournalEntry.objects.get(outcome=Outcome.NOTED)
+    shown = look(browser()).open(f"{page(scenes.RECOVERED)}#entry-{note.pk}")
+
+    ring = shown.locator("li:target > .what")
+    below = shown.locator("li:target + li")
+    box, outline = ring.bounding_box(), 2 + 4  # its width and its distance
+    assert ring.evaluate("it => getComputedStyle(it).outlineStyle") == "solid"
+    assert box["y"] + box["height"] + outline <= below.bounding_box()["y"]
 
 
 def test_print_keeps_what_a_page_says_opens_what_is_folded_and_drops_its_buttons(look, desk):
