@@ -9,7 +9,7 @@ from orders.models import JournalEntry, Outcome
 from tests import scenes
 from tests.browser import NARROW
 from tests.crawl import pages
-from tests.staff import BACKEND, LIST, browser, html, page
+from tests.staff import BACKEND, JOURNAL, LIST, ORDERS, browser, html, page
 from tests.stories import START
 
 OVERFLOW = """() => {
@@ -32,6 +32,10 @@ SHAPELESS = """() => [...document.querySelectorAll('.badge')].filter(it => {
     const icon = it.querySelector('svg'), style = getComputedStyle(it);
     return !icon || !icon.getBoundingClientRect().width || style.borderTopStyle == 'none';
 }).map(it => it.outerHTML)"""
+TABLES = "#changelist-form .results, .table-scroll"
+CUT_OFF = """tables => [...document.querySelectorAll(tables)]
+    .filter(it => it.scrollWidth > it.clientWidth).map(it => it.outerHTML.slice(0, 90))"""
+WEBHOOKS = ["/admin/webhooks/event/", "/admin/webhooks/delivery/"]
 SHOWN = ["/admin/", LIST, page(scenes.RECOVERED)]
 
 
@@ -112,6 +116,15 @@ def test_a_list_uses_the_whole_width_of_a_narrow_window(look, desk):
     shown = look(browser(), size=NARROW).open(LIST)
 
     assert shown.locator("#result_list").bounding_box()["width"] > 0.9 * NARROW[0]
+
+
+def test_no_table_hides_a_column_beyond_its_edge_at_768_pixels(look, desk):
+    window = look(browser(), size=NARROW)
+
+    for path in [LIST, ORDERS, JOURNAL, *WEBHOOKS, page(scenes.RECOVERED)]:
+        shown = window.open(path)
+        assert shown.locator(TABLES).count() > 0, path
+        assert shown.evaluate(CUT_OFF, TABLES) == [], path
 
 
 def test_the_ring_around_the_entry_that_a_link_leads_to_is_clear_of_the_next_one(look, desk):
