@@ -132,6 +132,15 @@ def test_the_days_from_and_to_are_those_of_the_display_zone_and_both_count(clien
     assert "Placed: from 1 Mar 2026 to 2 Mar 2026" in words(response)
 
 
+def test_where_nothing_is_stale_the_list_says_so_as_today_does(client):
+    placed("young")
+
+    said = "Nothing is stale. Every open order has been heard from within its expected time."
+    assert f"{said} Show all" in words(client.get(LIST, {"freshness": "stale"}))
+    assert said not in words(client.get(LIST, {"freshness": "stale", "type": "SELL"}))
+    assert said not in words(client.get(LIST, {"freshness": "stale", "q": "abc"}))
+
+
 @pytest.mark.parametrize(("asked", "names"), [
     ({"placed_from": "2026-03-02"}, {"young"}), ({"placed_to": "2026-03-01"}, {"old"}),
     ({"placed_from": "", "placed_to": ""}, {"old", "young"}),

@@ -138,6 +138,11 @@ class PortfolioOrderChangeList(TrackedChangeList):
         self.result_list = rows
 
     @property
+    def is_of_stale_ones(self) -> bool:
+        """Whether it is asked for what is stale, and for nothing else."""
+        return dict(self.params) == {"freshness": "stale"}
+
+    @property
     def tabs(self) -> list[Tab]:
         """The tabs above the list."""
         return tabs(self.params, self.paginator.found, self.get_query_string)
