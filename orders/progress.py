@@ -1,6 +1,6 @@
 """How far a portfolio order is: its orders by status, as a sentence and as a bar."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -28,10 +28,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The orders of a portfolio order, counted by status; of ``missed`` an expected webhook never came."""
+    """The orders of a portfolio order, counted by status.
+
+    Of ``missed`` an expected webhook never came; ``problems`` are those of all of them, as bits.
+    """
 
     counts: Mapping[str, int]
     missed: int = 0
+    problems: int = 0
 
     @property
     def total(self) -> int:
@@ -83,12 +87,14 @@ def progress_of(portfolio_order_ids: Iterable[UUID]) -> dict[UUID, Progress]:
     rows = (
         Order.objects.filter(portfolio_order_id__in=list(portfolio_order_ids))
         .order_by()
-        .values_list("portfolio_order_id", "status")
+        .values_list("portfolio_order_id", "status", "problems")
         .annotate(n=Count("pk"), missed=Count("pk", filter=too_long))
     )
-    counts: dict[UUID, dict[str, int]] = {}
+    counts: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
     missed: Counter[UUID] = Counter()
-    for portfolio_order_id, status, n, late in rows:
-        counts.setdefault(portfolio_order_id, {})[status] = n
+    problems: defaultdict[UUID, int] = defaultdict(int)
+    for portfolio_order_id, status, bits, n, late in rows:
+        counts[portfolio_order_id][status] += n
         missed[portfolio_order_id] += late
-    return {pk: Progress(by_status, missed[pk]) for pk, by_status in counts.items()}
+        problems[portfolio_order_id] |= bits
+    return {pk: Progress(of, missed[pk], problems[pk]) for pk, of in counts.items()}

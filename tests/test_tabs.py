@@ -141,6 +141,18 @@ def test_where_nothing_is_stale_the_list_says_so_as_today_does(client):
     assert said not in words(client.get(LIST, {"freshness": "stale", "q": "abc"}))
 
 
+def test_what_is_wrong_with_an_order_marks_its_portfolio_order_in_the_list_of_problems(client):
+    placed("whole", "PROCESSING")
+    receive(event("ORDER.HALTED", order("part", "HALTED", 9, parent="whole")))
+    placed("sound")
+
+    response = client.get(LIST, {"problem": "any"})
+
+    assert shown(response) == {named("whole")}
+    assert "Processing Problem" in words(response)
+    assert 'title="A status this release does not know was reported"' in html(response)
+
+
 @pytest.mark.parametrize(("asked", "names"), [
     ({"placed_from": "2026-03-02"}, {"young"}), ({"placed_to": "2026-03-01"}, {"old"}),
     ({"placed_from": "", "placed_to": ""}, {"old", "young"}),

@@ -69,7 +69,7 @@ class TrackedList(DeskList):
     def status_badge(self, row: PortfolioOrder | Order) -> SafeString:
         """The status, with a mark where it is in doubt, and one where a webhook never came."""
         marks = [badge(row.status)]
-        if doubts := [words for bit, words in PROBLEMS.items() if row.problems & bit]:
+        if doubts := [words for bit, words in PROBLEMS.items() if _problems(row) & bit]:
             said = ", ".join(doubts).capitalize()
             marks.append(_mark(said, pill("failed", "warning", "Problem")))
         if _misses_a_webhook(row):
@@ -102,6 +102,12 @@ class TrackedList(DeskList):
 
 def _mark(said: str, mark: SafeString) -> SafeString:
     return format_html('<span title="{}">{}</span>', said, mark)
+
+
+def _problems(row: Any) -> int:
+    """Return what is wrong with the object, or with any of its orders: the filter has both."""
+    of_its_orders: Progress | None = getattr(row, "progress", None)
+    return int(row.problems | (of_its_orders.problems if of_its_orders else 0))
 
 
 def _misses_a_webhook(row: Any) -> bool:
