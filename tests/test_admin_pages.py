@@ -270,6 +270,15 @@ def test_the_history_shows_lateness_repeats_gaps_checks_and_who_refetched(client
     assert f'id="entry-{JournalEntry.objects.get(source=Source.REFETCH).pk}"' in html(response)
 
 
+def test_that_a_webhook_is_missing_stands_out_from_how_it_was_recovered(client, clock, settings):
+    receive(event("PORTFOLIO_ORDER.NEW", portfolio_order()), now=START)
+    answered(portfolio_order("FILLED", 30), 210)
+    clock.shift(settings.GAP_GRACE)
+
+    missing = "<strong>Expected webhook PORTFOLIO_ORDER.FILLED never arrived.</strong> Recovered by"
+    assert missing in html(client.get(page(P)))
+
+
 def test_filter_and_order_of_the_history_are_in_the_url(client):
     receive(*life())
     journal.record_note(Kind.PORTFOLIO_ORDER, P, "Called the client", actor="ben", now=NOW)

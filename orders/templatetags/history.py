@@ -45,10 +45,13 @@ def heading(run: Run) -> str:
 
 
 @register.simple_tag
-def said(run: Run) -> str:
-    """Return what is to be said about a run beside its statuses and times."""
-    zone = timezone.get_current_timezone()
-    return sentences.sentence(run.item, zone, count=len(run.items))
+def said(run: Run) -> SafeString | str:
+    """Return what is to be said about a run beside its statuses and times; first and bold, what is missing."""
+    zone, count = timezone.get_current_timezone(), len(run.items)
+    text = sentences.sentence(run.item, zone, count=count)
+    if missing := sentences.headline(run.item, count=count):
+        return format_html("<strong>{}</strong>{}", missing, text.removeprefix(missing))
+    return text
 
 
 @register.simple_tag

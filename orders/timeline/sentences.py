@@ -61,6 +61,16 @@ def sentence(item: Item, zone: tzinfo, *, count: int = 1) -> str:
     return " ".join(_sentences(item, zone, count))
 
 
+def headline(item: Item, *, count: int = 1) -> str:
+    """Return the sentence that a webhook is not here, with which all about it begins; "" for other items."""
+    if item.kind is not ItemKind.MISSED_WEBHOOK:
+        return ""
+    orders = f" for {count} orders" if count > 1 else ""
+    if item.is_waiting:
+        return f"Webhook {item.expected}{orders} is not here yet."
+    return f"Expected webhook {item.expected} never arrived{orders}."
+
+
 def told_by(entry: Seen) -> str:
     """Return how an entry reached us, as part of a sentence."""
     if entry.source == "WEBHOOK":
@@ -158,13 +168,7 @@ def _is_answer(item: Item) -> bool:
 
 
 def _gap(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
-    which = f"{item.expected} {f'for {count} orders ' if count > 1 else ''}"
-    if item.is_waiting:
-        yield f"Webhook {which}is not here yet."
-    elif count > 1:
-        yield f"Expected webhook {item.expected} never arrived for {count} orders."
-    else:
-        yield f"Expected webhook {item.expected} never arrived."
+    yield headline(item, count=count)
     if item.told is None:
         return
     teller, at = item.told.entry, _at(item.told.entry.recorded_at, zone, item)
