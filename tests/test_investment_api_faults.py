@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from backoffice.http_signatures import Message, verify
 from backoffice.investment_api import transport
-from backoffice.investment_api.auth import Credentials
+from backoffice.investment_api.auth import Credentials, Scope
 from backoffice.investment_api.budget import Budget
 from backoffice.investment_api.client import InvestmentAPI
 from backoffice.investment_api.errors import (
@@ -425,7 +425,7 @@ class Announced:
 
 def test_who_waited_for_a_token_in_vain_does_not_ask_for_it_again(api, upstream, monkeypatch):
     lock, refuse = Announced(), threading.Event()
-    monkeypatch.setattr(api._tokens, "_lock", lock)
+    monkeypatch.setattr(api._tokens[Scope.READ], "_lock", lock)
 
     def answer(handler):
         refuse.wait(10)
