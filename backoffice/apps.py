@@ -18,8 +18,8 @@ class BackofficeConfig(AppConfig):
     name = "backoffice"
 
     def ready(self) -> None:
-        """Load the metrics of all apps: each registers its collector. Name the apps that staff see."""
-        autodiscover_modules("metrics")
+        """Load what all apps register of metrics and readiness. Name the apps that staff see."""
+        autodiscover_modules("metrics", "readiness")
         for label in ACCESS:
             apps.get_app_config(label).verbose_name = "Access"
 

@@ -9,6 +9,7 @@ import socket
 import threading
 import warnings
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -95,7 +96,8 @@ class Demo:
 
     def _subscribe(self) -> None:
         """Subscribe and have a test event delivered: from the first webhook on, the desk expects them."""
-        self._sandbox.test(self._sandbox.subscribe(f"{self.url}webhooks/investment-api"))
+        settings.WEBHOOK_PUBLIC_URL = f"{self.url}webhooks/investment-api"
+        call_command("subscriptions", "ensure", stdout=StringIO())
         while self._sandbox.courier.pending() and not self._ended.wait(0.05):
             pass
 

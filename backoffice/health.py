@@ -24,6 +24,14 @@ ProcessCollector(registry=registry)
 PlatformCollector(registry=registry)
 GCCollector(registry=registry)
 
+# What else apps have to say of their readiness, by name; each answers "" where all is well.
+questions: dict[str, Callable[[], str]] = {}
+
+
+def register(name: str, ask: Callable[[], str]) -> None:
+    """Have ``/health/ready`` ask an app how it is: from ``readiness`` modules, in AppConfig.ready."""
+    questions[name] = ask
+
 
 @never_cache
 @require_safe
@@ -37,13 +45,17 @@ def live(_request: HttpRequest) -> HttpResponse:
 def ready(_request: HttpRequest) -> HttpResponse:
     """200 when deliveries can be stored; 503 with the reason otherwise.
 
-    A broker that does not answer is named, but is no reason for 503: deliveries are stored and
-    applied without it, and taking the process out of service would hold up the feed.
+    A broker that does not answer is named, and so is what the apps have to say (the feed that is
+    silent), but it is no reason for 503: deliveries are stored and applied without the broker, and
+    taking the process out of service would hold up the feed for good.
     """
     database = _problem(_ask_database)
     broker = _problem(_ask_broker)
-    status = "unavailable" if database else "degraded" if broker else "ok"
-    body = {"status": status, "database": database or "ok", "broker": broker or "ok"}
+    # Without a database the apps know nothing, and nobody waits for them to find that out.
+    said = {name: "not known" if database else _problem(ask) for name, ask in questions.items()}
+    status = "unavailable" if database else "degraded" if broker or any(said.values()) else "ok"
+    problems = {"database": database, "broker": broker, **said}
+    body = {"status": status, **{name: problem or "ok" for name, problem in problems.items()}}
     return JsonResponse(body, status=503 if database else 200)
 
 

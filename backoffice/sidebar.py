@@ -8,8 +8,8 @@ ORDER = {
     name: place
     for place, name in enumerate(
         [
-            "PortfolioOrder", "Order", "JournalEntry", "Event", "Delivery", "User", "Group",
-            "TOTPDevice", "StaticDevice",
+            "PortfolioOrder", "Order", "JournalEntry", "Event", "Delivery", "Subscription",
+            "User", "Group", "TOTPDevice", "StaticDevice",
         ]
     )
 }  # fmt: skip

@@ -18,7 +18,7 @@ from tests.test_dashboard import tiles
 from webhooks import feed
 from webhooks.models import Delivery, Verdict
 from webhooks.strip import half_hour, strip
-from webhooks.templatetags.feed import is_silent
+from webhooks.subscriptions.silence import is_silent
 
 NOW = datetime(2026, 3, 2, 9, 5, tzinfo=UTC)
 TODAY = "/admin/"

@@ -89,7 +89,7 @@ class Subscription(models.Model):
     config = models.JSONField(default=dict, blank=True)
     enabled = models.BooleanField(default=False)
     created_at = models.DateTimeField(null=True, blank=True)  # upstream's
-    seen_at = models.DateTimeField()  # when it was last listed
+    seen_at = models.DateTimeField()  # since when it has been listed as it is
     gone_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -101,3 +101,28 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return self.title or str(self.pk)
+
+
+class FeedWatch(models.Model):
+    """What the watch over our subscription last learned, one row: ``subscriptions.condition.Learned``."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    found = models.CharField(max_length=12, blank=True, default="")
+    differs = models.CharField(max_length=200, blank=True, default="")
+    since = models.DateTimeField(null=True, blank=True)
+    listed_at = models.DateTimeField(null=True, blank=True)
+    tried_at = models.DateTimeField(null=True, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=400, blank=True, default="")
+    silent_since = models.DateTimeField(null=True, blank=True)
+    check_after = models.DateTimeField(null=True, blank=True)  # when it is due
+    working_until = models.DateTimeField(null=True, blank=True)  # lease of who sets it up
+
+    class Meta:
+        default_permissions: ClassVar = []
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(id=1), name="feedwatch_one_row")
+        ]
+
+    def __str__(self) -> str:
+        return "What the watch over the feed last learned"

@@ -1,6 +1,5 @@
 """What the two commands that write CSV files share: which orders, where to, and what is said about it."""
 
-import getpass
 import os
 import sys
 from abc import abstractmethod
@@ -15,6 +14,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backoffice.management.migrated import MigratedCommand
+from backoffice.management.person import who
 from orders.export.cells import DELIMITERS
 from orders.export.files import Export
 from orders.export.selection import Selection
@@ -65,7 +65,7 @@ class ExportCommand(MigratedCommand):
             raise CommandError(f"The file could not be written: {error}") from error
         finally:
             export.close()
-        export.record(actor=_user(), how=f"{_which(**options)} to {output or 'standard output'}")
+        export.record(actor=who(), how=f"{_which(**options)} to {output or 'standard output'}")
         if output:
             self.stdout.write(f"{export.count:,} rows in {output}.")
 
@@ -148,11 +148,3 @@ def _moment(text: str) -> datetime:
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a date like 2026-03-02") from None
     return moment if moment.tzinfo else timezone.make_aware(moment)
-
-
-def _user() -> str:
-    """Return who runs the command, for the journal."""
-    try:
-        return f"{getpass.getuser()} (command line)"
-    except (KeyError, OSError):  # a container's user without a name
-        return "command line"

@@ -1,5 +1,5 @@
-"""What staff see of the webhook feed: its events and the requests that brought them. Doors only."""
+"""What staff see of the webhook feed: its events, the requests that brought them, the subscriptions. Doors only."""
 
-from webhooks.admin import deliveries, events
+from webhooks.admin import deliveries, events, subscriptions
 
-__all__ = ["deliveries", "events"]
+__all__ = ["deliveries", "events", "subscriptions"]

@@ -1,11 +1,10 @@
 """The panels of the dashboard about the webhook feed."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django import template
-from django.conf import settings
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -17,6 +16,8 @@ from orders.timeline.durations import duration
 from webhooks import feed
 from webhooks.models import Verdict
 from webhooks.strip import Strip, strip
+from webhooks.subscriptions import watch
+from webhooks.subscriptions.silence import is_silent
 
 register = template.Library()
 
@@ -39,6 +40,12 @@ def feed_numbers(open_count: int) -> dict[str, Any]:
     return panel(read)
 
 
+@register.simple_tag
+def feed_condition() -> dict[str, Any]:
+    """Return the condition of the feed, for the notice on Today."""
+    return panel(lambda: {"condition": watch.current(now=timezone.now())})
+
+
 @register.filter
 def result_badge(word: str) -> SafeString:
     """Return the badge of an outcome, or of the verdict on a delivery."""
@@ -55,14 +62,8 @@ def _last(held: Mapping[str, Any], bars: Strip, now: datetime, *, is_expected: b
         value=relative(last_at, now) if last_at else "never",
         detail=f"{bars.events:,} in 24 h{delay}",
         url=list_url("webhooks_delivery"),
-        is_amber=is_expected and is_silent(last_at, now),
+        is_amber=is_expected and (last_at is None or is_silent(last_at, now)),
     )
-
-
-def is_silent(last_at: datetime | None, now: datetime) -> bool:
-    """Return whether nothing has come for longer than an open order may go without news."""
-    patience: timedelta = min(settings.STALE_NEW, settings.STALE_PROCESSING)
-    return last_at is None or last_at < settings.MARKET_HOURS.before(now, patience)
 
 
 def _problems(held: Mapping[str, Any], bars: Strip) -> Tile:

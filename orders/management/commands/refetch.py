@@ -1,6 +1,5 @@
 """Ask the broker about portfolio orders at once, due or not."""
 
-import getpass
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 from uuid import UUID
@@ -10,6 +9,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backoffice.management.migrated import MigratedCommand
+from backoffice.management.person import who
 from orders.asking import checking
 from orders.asking.feedback import sentence
 from orders.lifecycle import Kind
@@ -27,7 +27,7 @@ class Command(MigratedCommand):
         )
 
     def handle(self, *, ids: list[UUID], **_: Any) -> None:
-        actor, failed = _user(), 0
+        actor, failed = who(), 0
         for pk in dict.fromkeys(ids):
             try:
                 result = checking.refetch(Kind.PORTFOLIO_ORDER, pk, actor=actor)
@@ -45,11 +45,3 @@ def _portfolio_order_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not the id of a portfolio order") from None
-
-
-def _user() -> str:
-    """Return who runs the command, for the journal."""
-    try:
-        return f"{getpass.getuser()} (command line)"
-    except OSError:  # a container's user without a name
-        return "command line"

@@ -1,0 +1,1 @@
+"""Our subscription upstream: what it should be, what it is, setting it up, trying it, and watching it."""
