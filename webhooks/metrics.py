@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -11,7 +12,8 @@ from prometheus_client.registry import Collector
 
 from backoffice import health
 from backoffice.together import Rows, ask, first
-from webhooks.models import Delivery, Verdict
+from webhooks.models import Delivery, FeedWatch, Verdict
+from webhooks.subscriptions.condition import COLUMNS, Learned, State, condition
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +29,9 @@ class FeedCollector(Collector):
         recent = Delivery.objects.filter(received_at__gte=now - HOUR)
         signed = Delivery.objects.exclude(verdict=Verdict.REFUSED).order_by("-received_at")
         counts = {verdict.value: Rows(recent.filter(verdict=verdict)) for verdict in Verdict}
+        watched = {name: first(FeedWatch.objects.order_by("pk"), name) for name in COLUMNS}
         try:
-            held = ask(last_at=first(signed, "received_at"), **counts)
+            held = ask(last_at=first(signed, "received_at"), **counts, **watched)
         except DatabaseTrouble as error:
             logger.warning("No metrics of the feed: %s: %s", type(error).__name__, error)
             held = {}
@@ -50,6 +53,28 @@ class FeedCollector(Collector):
         for verdict in Verdict:
             deliveries.add_metric([verdict.value.lower()], held[verdict.value])
         yield deliveries
+        known = {name: held[name] for name in COLUMNS if held[name] is not None}
+        yield from _of_the_watch(Learned(**known), now)
+
+
+def _of_the_watch(learned: Learned, now: datetime) -> Iterator[Metric]:
+    it = condition(learned, url=settings.WEBHOOK_PUBLIC_URL, now=now)
+    yield GaugeMetricFamily(
+        "order_desk_feed_alarm",
+        "1 while our subscription is not as it should be, unchecked, or the feed is silent",
+        int(it.is_alarm),
+    )
+    states = GaugeMetricFamily(
+        "order_desk_feed_state", "1 for the state that the feed is in", labels=["state"]
+    )
+    for state in State:
+        states.add_metric([state.lower()], int(state is it.state))
+    yield states
+    if learned.listed_at:
+        age = max((now - learned.listed_at).total_seconds(), 0)
+        yield GaugeMetricFamily(
+            "order_desk_feed_checked_seconds", "Age of the last check of our subscription", age
+        )
 
 
 health.registry.register(FeedCollector())

@@ -31,6 +31,8 @@ class Control:
             "trouble": self._trouble,
             "rotate": self._rotate,
             "revoke": self._revoke,
+            "alter": self._alter,
+            "drop": self._drop,
         }
 
     def answer(self, message: Message) -> Response:
@@ -43,7 +45,7 @@ class Control:
                 return Response(200, self._steps[name](body_of(message)))
         except ProblemError as problem:
             return problem.response("")
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             return ProblemError(400, str(error)).response("")
         known = f"GET {', '.join(self._reads)}; POST {', '.join(self._steps)}"
         return ProblemError(404, f"There is {known}.").response("")
@@ -92,6 +94,19 @@ class Control:
     def _revoke(self, body: Json) -> Json:
         self._upstream.authentication.revoke_tokens()
         return {}
+
+    def _alter(self, body: Json) -> Json:
+        """Change a subscription behind the client's back: ``{"id": …, "changes": {"enabled": false}}``."""
+        subscriptions, now = self._upstream.subscriptions, self._upstream.clock()
+        return subscriptions.update(str(body["id"]), dict(body["changes"]), now=now).document()
+
+    def _drop(self, body: Json) -> Json:
+        """Delete a subscription as upstream's clean-up does; all of them where no ``id`` is named."""
+        subscriptions = self._upstream.subscriptions
+        ids = [body["id"]] if "id" in body else [it.id for it in subscriptions.all()]
+        for webhook_id in ids:
+            subscriptions.delete(str(webhook_id))
+        return {"ids": ids}
 
 
 def _attempt(attempt: Attempt) -> Json:

@@ -5,19 +5,21 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from backoffice.http_signatures import Message, Version, sign
 
+from .answers import ProblemError
 from .faults import FaultPlan
 from .keys import KeySet
 from .lane import Lane
 from .objects import Event
 from .subscriptions import Subscription, Subscriptions
 
+CLEAN_UP_AFTER = timedelta(days=30)
 TIMEOUT = 10.0
 """Seconds an attempt may take; upstream's own limit is not documented."""
 
@@ -83,6 +85,13 @@ class Courier:
     def next_at(self) -> datetime | None:
         """Return when there is something to deliver next; None if nothing is queued."""
         return min((at for lane in self.lanes() if (at := lane.next_at())), default=None)
+
+    def clean_up(self, now: datetime) -> None:
+        """Delete the subscriptions that have failed for 30 days in a row, as upstream's sandbox does."""
+        for lane in self.lanes():
+            if lane.failing_since and now - lane.failing_since >= CLEAN_UP_AFTER:
+                with suppress(ProblemError):  # somebody else was faster
+                    self._subscriptions.delete(lane.subscription.id)
 
     def deliver(self, lane: Lane) -> None:
         """Send what is due in ``lane``. Blocks while the receiver takes its time."""

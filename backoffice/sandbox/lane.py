@@ -53,6 +53,7 @@ class Lane:
         self._package: tuple[bytes, int] | None = None
         self._refusals = 0
         self._not_before: datetime | None = None
+        self.failing_since: datetime | None = None
 
     def add(self, event: Event, *, from_: datetime) -> None:
         """Queue ``event``, to be gathered from the time ``from_`` on."""
@@ -124,7 +125,9 @@ class Lane:
         with self._lock:
             if attempt.is_taken:
                 self._package, self._not_before, self._refusals = None, None, 0
+                self.failing_since = None
                 return
+            self.failing_since = self.failing_since or attempt.at
             wait = WAITS[min(self._refusals, len(WAITS) - 1)]
             self._refusals += 1
             self._not_before = attempt.at + wait / self._pace

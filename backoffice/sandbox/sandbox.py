@@ -163,6 +163,7 @@ class Sandbox:
         now = self.clock()
         self._place_due(now)
         self.courier.accept(self.market.advance(now))
+        self.courier.clean_up(now)
 
     def _place_due(self, now: datetime) -> None:
         with self._lock:

@@ -66,7 +66,15 @@ class SubscriptionAdmin(PageAdmin):
 
     change_list_template = "admin/webhooks/subscription/change_list.html"
     change_form_template = "admin/webhooks/subscription/change_form.html"
-    list_display = ["short_id", "marked", "title", "url", "topics_text", "created", "unchanged"]
+    list_display = [
+        "short_id",
+        "marked",
+        "title",
+        "leads_to",
+        "topics_text",
+        "created",
+        "unchanged",
+    ]
     list_display_links = ["short_id"]
     ordering = ["gone_at", "created_at", "id"]
 
@@ -79,6 +87,11 @@ class SubscriptionAdmin(PageAdmin):
     def marked(self, row: Any) -> SafeString:
         """What there is to say of it."""
         return marked(row, row.ours)
+
+    @admin.display(description="Leads to")
+    def leads_to(self, row: Subscription) -> str:
+        """Where upstream delivers to."""
+        return row.url
 
     @admin.display(description="Topics")
     def topics_text(self, row: Subscription) -> str:
