@@ -71,6 +71,11 @@ class Upstream(Sandbox):
         events = self.market.advance(timezone.now())
         return [event.document("9c0f2d0e-0a4e-4f0e-8d0c-2f6d3a1b5e77") for event in events]
 
+    def deliver(self, seconds=0.0):
+        """Let time pass, and deliver what is due to who subscribed; of use in place of a sleep."""
+        self._traveller.shift(timedelta(seconds=seconds))
+        self.step()
+
     def truth(self, pk):
         """Return a portfolio order as upstream has it."""
         return self.market.portfolio_order(str(pk))

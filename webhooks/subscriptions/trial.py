@@ -65,10 +65,10 @@ def test(webhook_id: UUID, *, patience: timedelta, actor: str) -> Trial:
     try:
         api().test_subscription(webhook_id)
     except InvestmentAPIError as error:
-        _record(webhook_id, f"failed: {error}.", actor)
+        _record(f"Testing subscription {webhook_id} failed: {error}.", actor)
         raise
     trial = _wait(webhook_id, last, patience)
-    _record(webhook_id, trial.sentence, actor)
+    _record(f"Tested subscription {webhook_id}. {trial.sentence}", actor)
     return trial
 
 
@@ -112,6 +112,5 @@ def _types(body: bytes, webhook_id: UUID) -> list[str]:
     ]
 
 
-def _record(webhook_id: UUID, came: str, actor: str) -> None:
-    message = f"Tested subscription {webhook_id}. {came}"
+def _record(message: str, actor: str) -> None:
     journal.record_step(message, actor=actor, now=timezone.now(), type_=STEP)
