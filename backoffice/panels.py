@@ -41,6 +41,11 @@ def recent(name: str, read: Callable[[], T]) -> T:
     return held
 
 
+def forget(name: str) -> None:
+    """Have what is remembered read anew, in any process."""
+    _with_cache(lambda: cache.delete(f"panel/{name}"))
+
+
 def note(name: str, moment: datetime) -> None:
     """Remember when something was last done, for all processes; nothing fails where the cache is away."""
     _with_cache(lambda: cache.set(f"noted/{name}", moment, None))

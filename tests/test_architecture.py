@@ -16,7 +16,7 @@ PURE = [
     "orders/timeline/runs.py", "orders/timeline/sentences.py", "orders/lanes/chart.py",
     "orders/lanes/parts.py",
     "orders/lanes/axis.py", "orders/lanes/ticks.py", "orders/lanes/lives.py",
-    "orders/dashboard/hours.py",
+    "orders/dashboard/hours.py", "webhooks/subscriptions/wanted.py",
 ]  # fmt: skip
 TOP_LEVEL = {
     "manage.py", "pyproject.toml", "README.md", "backoffice", "orders", "webhooks", "templates",

@@ -28,7 +28,7 @@ def test_a_process_is_ready_with_database_and_migrations(client, db):
     response = client.get("/health/ready")
 
     assert response.status_code == 200
-    assert response.json() == {"status": "ok", "database": "ok", "broker": "ok"}
+    assert response.json() == {"status": "ok", "database": "ok", "broker": "ok", "feed": "ok"}
 
 
 def test_a_process_without_its_migrations_is_not_ready(client, db):

@@ -565,6 +565,38 @@ def test_a_subscription_that_breaks_the_contract_is_400(caller, wrong):
     assert_problem(caller.post("/webhooks", {**SUBSCRIPTION, **wrong}), 400, "invalid_request")
 
 
+def test_a_change_of_what_cannot_be_changed_is_400(caller):
+    made = caller.post("/webhooks", SUBSCRIPTION)
+    body = json.dumps({"id": made.json["id"], "enabled": True}).encode()
+
+    answer = caller.send(
+        "PATCH", f"/webhooks/{made.json['id']}", body, {"content-type": "application/json"}
+    )
+
+    assert_problem(answer, 400, "invalid_request")
+    assert caller.get(f"/webhooks/{made.json['id']}").json["enabled"] is False
+
+
+def test_a_subscription_can_be_altered_and_dropped_behind_the_clients_back(caller):
+    pk = caller.post("/webhooks", SUBSCRIPTION).json["id"]
+
+    assert caller.control("alter", id=pk, changes={"enabled": True}).json["enabled"] is True
+    assert caller.get(f"/webhooks/{pk}").json["enabled"] is True
+    assert caller.control("drop", id=pk).json == {"ids": [pk]}
+    assert caller.get("/webhooks").json["data"] == []
+    caller.post("/webhooks", SUBSCRIPTION)
+    assert len(caller.control("drop").json["ids"]) == 1
+    assert caller.control("drop", id=pk).status == 404
+    assert caller.control("alter", id=pk).status == 400
+
+
+def test_a_subscription_is_tested_while_it_is_disabled(sandbox, caller):
+    pk = caller.post("/webhooks", SUBSCRIPTION).json["id"]
+
+    assert caller.send("POST", f"/webhooks/{pk}/test").status == 202
+    assert sandbox.courier.pending() == 1
+
+
 # Troubles
 
 

@@ -303,6 +303,28 @@ def test_a_refused_delivery_blocks_all_behind_it_and_one_success_releases_them(s
     assert sandbox.courier.pending() == 0
 
 
+def test_a_subscription_that_failed_for_30_days_in_a_row_is_deleted(sandbox, receiver):
+    receiver.statuses.extend([503] * 9)
+    place(sandbox)
+    pass_time(sandbox, 5 * SECOND)
+
+    pass_time(sandbox, 29 * DAY, stride=29 * DAY)
+    assert len(sandbox.subscriptions.all()) == 1
+    pass_time(sandbox, DAY, stride=DAY)
+    sandbox.step()
+    assert sandbox.subscriptions.all() == []
+
+
+def test_one_success_in_30_days_saves_a_subscription(sandbox, receiver):
+    receiver.statuses.extend([503] * 2)
+    place(sandbox)
+    pass_time(sandbox, 10 * SECOND)
+
+    pass_time(sandbox, 31 * DAY, stride=DAY)
+
+    assert len(sandbox.subscriptions.all()) == 1
+
+
 def test_one_subscription_that_refuses_does_not_hold_up_another(sandbox, receiver):
     other = Receiver()
     try:

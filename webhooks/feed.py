@@ -15,13 +15,14 @@ from orders.models import JournalEntry, Outcome
 from orders.tracked import Source
 from webhooks.models import Delivery, Verdict
 from webhooks.strip import BARS, HALF_HOUR, half_hour
+from webhooks.subscriptions import watch
 
 SAMPLE = 10_000  # of the latest events, for how far they are behind
 
 
 def numbers(now: datetime) -> dict[str, Any]:
     """Return when the last webhook came, how far events are behind, and what waits for people."""
-    return recent("feed", lambda: ask(**_questions(now)))
+    return recent(watch.PANEL, lambda: ask(**_questions(now)))
 
 
 def _questions(now: datetime) -> dict[str, Any]:
@@ -35,6 +36,7 @@ def _questions(now: datetime) -> dict[str, Any]:
             events.order_by("-recorded_at"), "occurred_at", "recorded_at", 95, SAMPLE
         ),
         "quarantined": Rows(JournalEntry.objects.filter(outcome=Outcome.QUARANTINED), CAP + 1),
+        **watch.questions(),
     }
 
 

@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 
 from backoffice import health
 from backoffice.together import Rows, ask, first
-from webhooks.models import Delivery, FeedWatch, Verdict
-from webhooks.subscriptions.condition import COLUMNS, Learned, State, condition
+from webhooks.models import Delivery, Verdict
+from webhooks.subscriptions import watch
+from webhooks.subscriptions.condition import Learned, State, condition
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +30,8 @@ class FeedCollector(Collector):
         recent = Delivery.objects.filter(received_at__gte=now - HOUR)
         signed = Delivery.objects.exclude(verdict=Verdict.REFUSED).order_by("-received_at")
         counts = {verdict.value: Rows(recent.filter(verdict=verdict)) for verdict in Verdict}
-        watched = {name: first(FeedWatch.objects.order_by("pk"), name) for name in COLUMNS}
         try:
-            held = ask(last_at=first(signed, "received_at"), **counts, **watched)
+            held = ask(last_at=first(signed, "received_at"), **counts, **watch.questions())
         except DatabaseTrouble as error:
             logger.warning("No metrics of the feed: %s: %s", type(error).__name__, error)
             held = {}
@@ -53,8 +53,7 @@ class FeedCollector(Collector):
         for verdict in Verdict:
             deliveries.add_metric([verdict.value.lower()], held[verdict.value])
         yield deliveries
-        known = {name: held[name] for name in COLUMNS if held[name] is not None}
-        yield from _of_the_watch(Learned(**known), now)
+        yield from _of_the_watch(watch.learned_from(held), now)
 
 
 def _of_the_watch(learned: Learned, now: datetime) -> Iterator[Metric]:

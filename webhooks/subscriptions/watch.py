@@ -1,16 +1,20 @@
 """The watch: every five minutes it compares what is registered with what should be, and keeps the result."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import Combinable
 
+from backoffice import panels
 from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.errors import InvestmentAPIError
+from backoffice.together import first
 from orders.attributes import clean
 from webhooks.models import FeedWatch
 from webhooks.subscriptions import registry
@@ -21,6 +25,7 @@ from webhooks.subscriptions.wanted import Registered, drift, leading_to
 logger = logging.getLogger(__name__)
 
 EVERY = timedelta(minutes=5)
+PANEL = "feed"  # what Today remembers of the feed
 
 
 def current(*, now: datetime) -> Condition:
@@ -32,6 +37,17 @@ def learned() -> Learned:
     """Return what the watch last learned; nothing before its first check."""
     row = FeedWatch.objects.values(*COLUMNS).first()
     return Learned(**row) if row else Learned()
+
+
+def questions() -> dict[str, Combinable]:
+    """Return what to ask of the row of the watch, for those who ask for much else with one statement."""
+    return {name: first(FeedWatch.objects.order_by("pk"), name) for name in COLUMNS}
+
+
+def learned_from(answers: Mapping[str, Any]) -> Learned:
+    """Return what the watch last learned, from the answers to its ``questions``."""
+    known = {name: answers[name] for name in COLUMNS if answers[name] is not None}
+    return Learned(**known)
 
 
 def check_if_due(*, now: datetime) -> bool:
@@ -72,6 +88,7 @@ def keep(found: Sequence[Registered], *, now: datetime, is_list: bool = True) ->
             row.failing_since, row.error = None, ""
         row.silent_since = silent_since(now)
         row.save()
+    panels.forget(PANEL)
 
 
 def verdict(found: Sequence[Registered]) -> tuple[State, str]:
@@ -100,3 +117,4 @@ def _keep_failure(error: str, *, now: datetime) -> None:
         row.failing_since = row.failing_since or now
         row.silent_since = silent_since(now)  # our own tables know it
         row.save()
+    panels.forget(PANEL)

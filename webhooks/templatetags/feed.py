@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -17,6 +18,7 @@ from webhooks import feed
 from webhooks.models import Verdict
 from webhooks.strip import Strip, strip
 from webhooks.subscriptions import watch
+from webhooks.subscriptions.condition import condition
 from webhooks.subscriptions.silence import is_silent
 
 register = template.Library()
@@ -43,7 +45,13 @@ def feed_numbers(open_count: int) -> dict[str, Any]:
 @register.simple_tag
 def feed_condition() -> dict[str, Any]:
     """Return the condition of the feed, for the notice on Today."""
-    return panel(lambda: {"condition": watch.current(now=timezone.now())})
+    now = timezone.now()
+
+    def read() -> dict[str, Any]:
+        learned = watch.learned_from(feed.numbers(now))
+        return {"condition": condition(learned, url=settings.WEBHOOK_PUBLIC_URL, now=now)}
+
+    return panel(read)
 
 
 @register.filter
