@@ -50,7 +50,7 @@ def test_the_test_event_comes_and_is_told_with_its_delivery(pk):
 
     assert result.is_passed
     last = Delivery.objects.latest("pk")
-    assert json.loads(bytes(last.body))["payload"][0]["type"] == "WEBHOOK.TEST"
+    assert json.loads(bytes(last.body or b""))["payload"][0]["type"] == "WEBHOOK.TEST"
     assert result.sentence == (
         f"The test event WEBHOOK.TEST came after 1 s, with delivery {last.pk}."
     )
@@ -76,7 +76,7 @@ def test_an_earlier_test_event_is_not_taken_for_this_one(upstream, pk, monkeypat
 
 def during_the_wait(monkeypatch, body, **signing):
     """Have a delivery come while the test is waited for, and nothing else."""
-    waits = []
+    waits: list[int] = []
 
     def deliver(_):
         if not waits:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -76,7 +77,7 @@ class SubscriptionAdmin(PageAdmin):
         "unchanged",
     ]
     list_display_links = ["short_id"]
-    ordering = ["gone_at", "created_at", "id"]
+    ordering = [F("gone_at").desc(nulls_first=True), "created_at", "id"]
 
     @admin.display(description="ID")
     def short_id(self, row: Subscription) -> SafeString | str:
