@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhooks', '0005_groups_that_write'),
+        ('webhooks', '0006_lz4'),
     ]
 
     operations = [
