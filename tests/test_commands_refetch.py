@@ -1,3 +1,4 @@
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -36,6 +37,15 @@ def test_the_journal_names_who_ran_the_command(upstream, monkeypatch):
     call_command("refetch", str(upstream.place()))
 
     assert JournalEntry.objects.get(source="REFETCH").actor == "mira (command line)"
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])  # before Python 3.13, and from then on
+def test_a_user_of_the_machine_without_a_name_can_refetch_too(upstream, monkeypatch, error):
+    monkeypatch.setattr("getpass.getuser", Mock(side_effect=error))
+
+    call_command("refetch", str(upstream.place()))
+
+    assert JournalEntry.objects.get(source="REFETCH").actor == "command line"
 
 
 def test_it_fails_if_any_could_not_be_refetched_and_goes_on_with_the_others(upstream, capsys):
