@@ -91,6 +91,7 @@ def test_transitions_alone_come_when_asked_for():
         (["--portfolio-order", "5"], "is not the id of a portfolio order"),
         (["--portfolio-order", named("P"), "--since", "2026-03-03"], "say nothing more"),
         (["--since", "yesterday"], "is not a date like 2026-03-02"),
+        (["--until", "9999-12-31T23:59:59-14:00"], "is not a date like 2026-03-02"),
         (["--output", "/nowhere/out.csv"], "could not be written"),
     ],
 )

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 
 import pytest
@@ -90,9 +91,10 @@ def test_a_list_that_breaks_off_is_an_error(upstream):
         call_command("poll", "--since=2026-03-02")
 
 
-def test_what_is_no_date_is_named(upstream):
-    with pytest.raises(CommandError, match="'yesterday' is not a date"):
-        call_command("poll", "--since=yesterday")
+@pytest.mark.parametrize("since", ["yesterday", "0001-01-01T00:00:00+14:00"])
+def test_what_is_no_date_is_named(upstream, since):
+    with pytest.raises(CommandError, match=f"'{re.escape(since)}' is not a date"):
+        call_command("poll", f"--since={since}")
 
 
 def test_without_credentials_it_names_the_settings_that_are_missing(settings):

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 from django.core.management.base import CommandError
-from django.utils import timezone
 
+from backoffice.management import dates
 from backoffice.management.migrated import MigratedCommand
 from backoffice.management.person import who
 from orders.export.cells import DELIMITERS
@@ -39,9 +39,10 @@ class ExportCommand(MigratedCommand):
             metavar="ID",
             help="only this portfolio order with its orders; may be given several times",
         )
-        moment = "2026-03-02 or 2026-03-02T09:00+01:00; without a zone in that of TIME_ZONE"
-        parser.add_argument("--since", type=_moment, metavar="DATE", help=f"from then on: {moment}")
-        parser.add_argument("--until", type=_moment, metavar="DATE", help="before then")
+        parser.add_argument(
+            "--since", type=dates.moment, metavar="DATE", help=f"from then on: {dates.FORMS}"
+        )
+        parser.add_argument("--until", type=dates.moment, metavar="DATE", help="before then")
         parser.add_argument(
             "--output", type=Path, metavar="FILE", help="instead of standard output"
         )
@@ -140,11 +141,3 @@ def _portfolio_order_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not the id of a portfolio order") from None
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a date like 2026-03-02") from None
-    return moment if moment.tzinfo else timezone.make_aware(moment)

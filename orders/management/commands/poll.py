@@ -1,7 +1,7 @@
 """Ask the broker about all that is due, once; or list what it has since a date and record what is unknown."""
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections import Counter
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backoffice.investment_api.errors import InvestmentAPIError
+from backoffice.management import dates
 from backoffice.management.migrated import MigratedCommand
 from orders.asking import asks, discovery, polling
 from orders.asking.feedback import Result, Verdict
@@ -25,9 +26,9 @@ class Command(MigratedCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--since",
-            type=_moment,
+            type=dates.moment,
             metavar="DATE",
-            help="2026-03-02 or 2026-03-02T09:00+01:00; without a zone in that of TIME_ZONE",
+            help=dates.FORMS,
         )
 
     def handle(self, *, since: datetime | None, **_: Any) -> None:
@@ -76,11 +77,3 @@ class Command(MigratedCommand):
         if sys.stderr.isatty():
             self.stderr.write(f"\r\033[K{text}", ending="")
             self.stderr.flush()
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a date like 2026-03-02") from None
-    return moment if moment.tzinfo else timezone.make_aware(moment)
