@@ -149,11 +149,13 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 def _site(port: int) -> ThreadedWSGIServer:
-    """Take the port first: nothing is touched when another has it."""
+    """Take the port first: nothing is touched when another has it, or when it may not be had."""
     with socket.socket() as probe:
         if port and probe.connect_ex(("127.0.0.1", port)) == 0:
             raise PortTakenError(port)
     try:
         return ThreadedWSGIServer(("127.0.0.1", port), _QuietHandler)
+    except PermissionError:  # below 1024 on many machines
+        raise
     except OSError:
         raise PortTakenError(port) from None

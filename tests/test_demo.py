@@ -9,9 +9,11 @@ import subprocess
 import sys
 from html import unescape
 from signal import SIGINT
+from unittest.mock import Mock
 
 import pytest
 import requests
+from django.core.management import CommandError, call_command
 
 from tests.processes import ROOT, Process, free_port, wait_until
 
@@ -149,3 +151,16 @@ def test_a_port_in_use_is_a_clear_error_and_touches_nothing(clone):
     assert "Traceback" not in done.stderr
     assert list(clone.glob("order-desk.sqlite3*")) == [kept]
     assert kept.read_bytes() == b"the orders of an earlier run"
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_what_is_no_port_is_named(port):
+    with pytest.raises(CommandError, match=f"'{port}' is not a port"):
+        call_command("demo", f"--port={port}")
+
+
+def test_a_port_that_may_not_be_taken_is_not_said_to_be_in_use(monkeypatch):
+    monkeypatch.setattr("backoffice.demo.ThreadedWSGIServer", Mock(side_effect=PermissionError))
+
+    with pytest.raises(CommandError, match="Port 1 is not yours to take"):
+        call_command("demo", "--port=1")

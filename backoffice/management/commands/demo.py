@@ -1,11 +1,13 @@
 """The whole desk in one process: site, worker, beat, and the sandbox in the broker's place."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from backoffice.demo import Demo, PortTakenError
+
+HIGHEST_PORT = 65535
 
 
 class Command(BaseCommand):
@@ -14,7 +16,9 @@ class Command(BaseCommand):
     requires_system_checks = ()  # they may open the database, which --fresh is about to remove
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=8000, help="port of the site, on loopback")
+        parser.add_argument(
+            "--port", type=_port, default=8000, help="port of the site, on loopback"
+        )
         parser.add_argument(
             "--orders", type=int, default=40, help="to place quickly; then one a minute"
         )
@@ -29,6 +33,10 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Port {error.port} is in use. Stop what uses it, or say --port {error.port + 1}."
             ) from None
+        except PermissionError:
+            raise CommandError(
+                f"Port {port} is not yours to take. Say --port with another."
+            ) from None
         with demo:
             self.stdout.write(
                 f"Order Desk is running at {demo.url}\n"
@@ -38,3 +46,9 @@ class Command(BaseCommand):
             self.stdout.flush()
             demo.wait()
         self.stdout.write("Stopped. The orders are kept; --fresh forgets them.")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text[:6]) > HIGHEST_PORT:
+        raise ArgumentTypeError(f"{text!r} is not a port: those are 0 to {HIGHEST_PORT}")
+    return int(text)
