@@ -9,6 +9,7 @@ import time_machine
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -215,15 +216,41 @@ def test_purge_deletes_old_deliveries_and_leaves_the_journal_alone(aged):
 
     assert purge("--no-input").startswith("Deleted 2 deliveries received before")
     assert Delivery.objects.count() == 2
-    assert JournalEntry.objects.count() == entries
+    assert JournalEntry.objects.exclude(type="PURGE").count() == entries
     assert purge("--no-input").startswith("There are no deliveries")
+
+
+def test_the_journal_names_who_purged_and_how_much(aged, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "mira")
+
+    said = purge("--no-input")
+
+    note = JournalEntry.objects.get(source="STAFF")
+    assert (note.actor, f"{note.message}\n") == ("mira (command line)", said)
+
+
+def test_a_purge_that_is_ended_half_way_is_noted_with_what_it_deleted(aged, monkeypatch):
+    monkeypatch.setattr("webhooks.management.commands.purge.BATCH", 1)
+    delete, ends = QuerySet.delete, iter([False, True])
+
+    def ended(rows):
+        if next(ends):
+            raise KeyboardInterrupt
+        return delete(rows)
+
+    monkeypatch.setattr(QuerySet, "delete", ended)
+    with pytest.raises(KeyboardInterrupt):
+        purge("--no-input")
+
+    assert JournalEntry.objects.get(source="STAFF").message.startswith("Deleted 1 deliveries")
 
 
 def test_purge_takes_another_age(aged):
     assert purge("--no-input", "--days", "95").startswith("Deleted 1 ")
 
-    with pytest.raises(CommandError, match="at least 1"):
-        purge("--no-input", "--days", "0")
+    for days in ("0", "36501"):
+        with pytest.raises(CommandError, match="at least 1 and at most 36,500"):
+            purge("--no-input", "--days", days)
 
 
 def test_purge_deletes_in_batches(aged, monkeypatch):

@@ -120,3 +120,14 @@ def test_the_check_command_fails_on_a_difference_and_names_it(desk, capsys):
 def test_the_command_does_not_write_unasked(desk):
     with pytest.raises(CommandError, match="--no-input"):
         call_command("rebuild")
+
+
+def test_the_journal_names_who_rebuilt_and_how_many_differences_there_were(desk, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "mira")
+    PortfolioOrder.objects.update(status="NEW")
+    call_command("rebuild", no_input=True)
+    call_command("rebuild", check=True)
+
+    note = JournalEntry.objects.get(source="STAFF")
+    assert note.actor == "mira (command line)"
+    assert note.message == "Folded the journal anew: 1 differences mended."

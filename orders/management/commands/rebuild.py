@@ -8,7 +8,8 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backoffice.management.migrated import MigratedCommand
-from orders import rebuild
+from backoffice.management.person import person
+from orders import journal, rebuild
 
 
 class Command(MigratedCommand):
@@ -31,8 +32,12 @@ class Command(MigratedCommand):
             self.stdout.write(str(difference))
         if check and count:
             raise CommandError(f"{count} differences. `rebuild` without --check mends them.")
-        done = "between the journal and the tables" if check else "mended"
-        self.stdout.write(f"{count} differences {done}.")
+        if check:
+            self.stdout.write(f"{count} differences between the journal and the tables.")
+            return
+        said = f"Folded the journal anew: {count} differences mended."
+        journal.record_step(said, actor=person(), now=timezone.now(), type_="REBUILD")
+        self.stdout.write(said)
 
     def _confirm(self) -> None:
         if not sys.stdin.isatty():

@@ -1,28 +1,33 @@
 """Delete old deliveries; what they told stays in the journal."""
 
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from backoffice.management.migrated import MigratedCommand
+from backoffice.management.person import person
+from orders import journal
 from webhooks.models import Delivery
 
 BATCH = 1000  # rows in one short transaction
+LONGEST = 36_500  # days; before them lies nothing
 
 
 class Command(MigratedCommand):
-    help = "Delete deliveries older than --days. The journal is never touched."
+    help = "Delete deliveries older than --days. What is in the journal stays."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--days", type=int, default=90, help="age in days, 90 unless told")
         parser.add_argument("--no-input", action="store_true", help="do not ask before deleting")
 
     def handle(self, *, days: int, no_input: bool, **options: Any) -> None:
-        if days < 1:
-            raise CommandError("--days is at least 1")
+        if not 1 <= days <= LONGEST:
+            raise CommandError(f"--days is at least 1 and at most {LONGEST:,}")
         before = timezone.now() - timedelta(days=days)
         old = Delivery.objects.filter(received_at__lt=before)
         number = old.count()
@@ -34,7 +39,7 @@ class Command(MigratedCommand):
             self._ask(
                 f"Delete {number} {what}, with their bodies? Their events stay in the journal."
             )
-        self.stdout.write(f"Deleted {self._delete(before, number)} {what}.")
+        self.stdout.write(self._delete(before, number, what))
 
     def _ask(self, question: str) -> None:
         self.stdout.write(f"{question} Type yes to go on: ", ending="")
@@ -46,13 +51,23 @@ class Command(MigratedCommand):
         if answer.strip().lower() != "yes":
             raise CommandError("nothing was deleted")
 
-    def _delete(self, before: datetime, number: int) -> int:
+    def _delete(self, before: datetime, number: int, what: str) -> str:
+        """Delete them and return what to say; the journal is told the same, also of a part of them."""
         deleted = 0
-        old = Delivery.objects.filter(received_at__lt=before).order_by("received_at")
-        while ids := list(old.values_list("pk", flat=True)[:BATCH]):
-            deleted += Delivery.objects.filter(pk__in=ids).delete()[0]
-            if self.stderr.isatty():
-                self.stderr.write(f"\r{deleted} of {number}", ending="")
+        try:
+            for rows in _batches(before):
+                deleted += rows.delete()[0]
+                if self.stderr.isatty():
+                    self.stderr.write(f"\r{deleted} of {number}", ending="")
+        finally:  # what is deleted is deleted, whoever ended it half way
+            said = f"Deleted {deleted} {what}."
+            journal.record_step(said, actor=person(), now=timezone.now(), type_="PURGE")
         if self.stderr.isatty():
             self.stderr.write("")
-        return deleted
+        return said
+
+
+def _batches(before: datetime) -> Iterator[QuerySet[Delivery]]:
+    old = Delivery.objects.filter(received_at__lt=before).order_by("received_at")
+    while ids := list(old.values_list("pk", flat=True)[:BATCH]):
+        yield Delivery.objects.filter(pk__in=ids)
