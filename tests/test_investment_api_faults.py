@@ -236,6 +236,9 @@ def test_a_list_that_does_not_say_its_length_is_read_until_it_is_empty(api, upst
         {"access_token": "t"},
         {**TOKEN, "access_token": "a\nb"},
         {**TOKEN, "expires_in": "?"},
+        {**TOKEN, "expires_in": "NaN"},
+        {**TOKEN, "expires_in": 1e400},
+        {**TOKEN, "expires_in": -1},
     ],
     ids=str,
 )

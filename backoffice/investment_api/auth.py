@@ -40,6 +40,7 @@ class Scope(enum.Enum):
     WEBHOOKS = "webhooks:admin"
 
 
+LONGEST_LIFE = 366 * 24 * 3600.0  # seconds
 _RENEW_EARLY = 60.0  # seconds before the end, but at most a quarter of a token's life
 _NEEDED = ("URL", "CLIENT_ID", "CLIENT_SECRET", "KEY_ID", "PRIVATE_KEY")
 
@@ -196,6 +197,8 @@ def _read_token(response: Response, asked_at: float) -> Token:
         text, life = answer["access_token"], float(answer["expires_in"])
         if not (isinstance(text, str) and text.isascii() and text.isprintable() and text):
             raise ValueError("the token is no text that a header can carry")  # noqa: TRY301
+        if not 0 <= life < LONGEST_LIFE:  # nor is NaN
+            raise ValueError("no token lives so long")  # noqa: TRY301
     except (ValueError, TypeError, KeyError) as error:
         message = "POST /auth/token: the answer holds no token that we can read"
         raise UnavailableError(
