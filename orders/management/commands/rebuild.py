@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from backoffice.management.migrated import MigratedCommand
-from backoffice.management.person import person
+from backoffice.management.person import who
 from orders import journal, rebuild
 
 
@@ -36,7 +36,7 @@ class Command(MigratedCommand):
             self.stdout.write(f"{count} differences between the journal and the tables.")
             return
         said = f"Folded the journal anew: {count} differences mended."
-        journal.record_step(said, actor=person(), now=timezone.now(), type_="REBUILD")
+        journal.record_step(said, actor=who(), now=timezone.now(), type_="REBUILD")
         self.stdout.write(said)
 
     def _confirm(self) -> None:

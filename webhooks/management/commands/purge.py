@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from backoffice.management.migrated import MigratedCommand
-from backoffice.management.person import person
+from backoffice.management.person import who
 from orders import journal
 from webhooks.models import Delivery
 
@@ -61,7 +61,7 @@ class Command(MigratedCommand):
                     self.stderr.write(f"\r{deleted} of {number}", ending="")
         finally:  # what is deleted is deleted, whoever ended it half way
             said = f"Deleted {deleted} {what}."
-            journal.record_step(said, actor=person(), now=timezone.now(), type_="PURGE")
+            journal.record_step(said, actor=who(), now=timezone.now(), type_="PURGE")
         if self.stderr.isatty():
             self.stderr.write("")
         return said
