@@ -49,6 +49,7 @@ GAP_GRACE = env.seconds("GAP_GRACE", 8 if DEMO else 15 * 60)
 LATE_AFTER = env.seconds("LATE_AFTER", 5 if DEMO else 60)
 MARKET_HOURS = env.hours("MARKET_HOURS")
 FEED_SILENT_AFTER = env.seconds("FEED_SILENT_AFTER", 120 if DEMO else 3600)
+PLACING_NEEDS_APPROVAL = env.flag("PLACING_NEEDS_APPROVAL")
 
 # Stores. No ATOMIC_REQUESTS: a delivery opens its own short transaction.
 SQLITE = BASE_DIR / "order-desk.sqlite3"

@@ -20,6 +20,7 @@ from orders import projection
 from orders.asking import checking, discovery
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome
+from orders.placing import sending
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,9 @@ def sweep() -> None:
             doorbell.ring(drain)
         # As many as the budget lets through before the next sweep finds the rest.
         most = settings.INVESTMENT_API_MAX_RPS * SWEEP
+        for pk in sending.due(now=timezone.now(), most=most):  # first: people wait for them
+            if not doorbell.ring(send_placement, str(pk)):
+                return
         for kind, pk in checking.due(now=timezone.now(), most=most):
             task = check_order if kind is Kind.ORDER else check_portfolio_order
             if not doorbell.ring(task, str(pk)):
@@ -52,6 +56,13 @@ def sweep() -> None:
 
 
 # What a sweep asked for is void when the next one asks again: a slow upstream piles up no tasks.
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
+def send_placement(placement_id: str) -> None:
+    """Send a placement, if it is due."""
+    with _left_to_the_next_sweep("Sending"):
+        sending.send(UUID(placement_id))
+
+
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
 def check_portfolio_order(portfolio_order_id: str) -> None:
     """Ask upstream about one portfolio order, if it is due."""

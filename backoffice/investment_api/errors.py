@@ -22,12 +22,14 @@ _LONGEST_WAIT = timedelta(hours=1)  # a slip of upstream's must not silence us f
 class InvestmentAPIError(Exception):
     """A call that told us nothing. The text names the call, what upstream said and its request id.
 
-    ``was_sent`` is False only where upstream cannot have got the call: no room in the budget, no token.
+    ``was_sent`` is False only where upstream cannot have got the call: no room in the budget, no
+    token, no signature. ``body`` is that of the answer, as it came.
     """
 
     def __init__(self, message: str, *, status: int | None = None, request_id: str = "") -> None:
         super().__init__(message)
         self.was_sent = True
+        self.body = b""
         self.message = message
         self.status = status
         self.request_id = request_id
@@ -78,7 +80,9 @@ def error_of(
         wait = retry_after(headers.get("retry-after", ""), now=now)
         return UnavailableError(message, status=status, request_id=request_id, retry_after=wait)
     kind = NotFoundError if status == 404 else RefusedError
-    return kind(message, status=status, request_id=request_id)
+    refusal = kind(message, status=status, request_id=request_id)
+    refusal.body = body
+    return refusal
 
 
 def retry_after(value: str, *, now: datetime) -> timedelta | None:

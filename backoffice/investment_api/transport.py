@@ -87,8 +87,7 @@ class Transport:
             status, answered, content = self._exchange(request, until)
         except (requests.RequestException, OSError, SignatureError) as error:
             logger.info("%s failed after %.0f ms: %s", call, _ms_since(started), _reason(error))
-            kind = RefusedError if isinstance(error, SignatureError) else UnavailableError
-            raise kind(f"{call}: {_reason(error)}") from error
+            raise _failure(call, error) from error
         request_id = answered.get("upvest-request-id", "")[:64]
         logger.info("%s %d %.0f ms %s", call, status, _ms_since(started), request_id or "-")
         if failure := error_of(call, status, answered, content, now=datetime.now(UTC)):
@@ -165,6 +164,16 @@ def _read(response: requests.Response) -> bytes:
         if len(content) > LARGEST_BODY:
             raise OSError(f"the answer is larger than {LARGEST_BODY} bytes")
     return bytes(content)
+
+
+def _failure(call: str, error: Exception) -> InvestmentAPIError:
+    """Return what it means for the caller that there is no answer."""
+    message = f"{call}: {_reason(error)}"
+    if not isinstance(error, SignatureError):
+        return UnavailableError(message)
+    unsigned = RefusedError(message)
+    unsigned.was_sent = False
+    return unsigned
 
 
 def _reason(error: Exception) -> str:

@@ -46,6 +46,7 @@ class Placement(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     first_sent_at = moment()
     sent_at = moment()  # begin of the last attempt
+    unanswered_at = moment()  # begin of the last attempt whose fate upstream left open; NULL: none
     sending_until = moment()  # lease of the attempt in progress; NULL: nobody is sending
     next_attempt_at = moment()  # NULL: nothing is to be sent or looked up by itself
     portfolio_order_id = models.UUIDField(null=True, blank=True, unique=True)

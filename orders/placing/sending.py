@@ -1,0 +1,84 @@
+"""Sending placements: one attempt at a time, and looking up what can no longer be sent."""
+
+import logging
+from datetime import datetime
+from uuid import UUID
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from backoffice.investment_api.budget import Urgency
+from backoffice.investment_api.calls import DEADLINE
+from backoffice.investment_api.client import api
+from backoffice.investment_api.errors import InvestmentAPIError
+from orders import projection
+from orders.asking import asks, checking
+from orders.lifecycle import Kind
+from orders.models import JournalEntry, Outcome, Placement
+from orders.placing import attempts, concluding, looking_up, schedule
+
+logger = logging.getLogger(__name__)
+
+
+def due(*, now: datetime, most: int | None = None) -> list[UUID]:
+    """Return what to send or look up now, the longest overdue first; nothing while upstream wants no requests."""
+    if asks.paused_until():
+        return []
+    rows = Placement.objects.filter(next_attempt_at__lte=now).order_by("next_attempt_at", "pk")
+    return list(rows.values_list("pk", flat=True)[:most])
+
+
+def send(pk: UUID, *, patience: float | None = None, actor: str = "") -> Placement:
+    """Make one attempt if it is due and nobody else makes one; look it up instead where it is too late.
+
+    Not to be called in a transaction. ``patience`` is how many seconds a person at a screen waits;
+    what is not answered by then is sent again later, as after any other silence. Returns the
+    placement as it is then. May be called twice, or never: the sweep calls too.
+    """
+    client = api()
+    attempt = attempts.begin(pk, actor=actor, now=timezone.now())
+    if attempt is None:
+        _look_up(pk)
+        return Placement.objects.get(pk=pk)
+    try:
+        answer = client.place_portfolio_order(
+            attempt.body,
+            idempotency_key=pk,
+            urgency=Urgency.SUBMISSION if patience is None else Urgency.PERSON,
+            deadline=DEADLINE if patience is None else patience,
+        )
+    except InvestmentAPIError as error:
+        concluding.fail(attempt, error, now=timezone.now())
+    else:
+        told = concluding.conclude(attempt, answer, now=timezone.now())
+        _show(told, pk, actor)
+    return Placement.objects.get(pk=pk)
+
+
+def _show(told: JournalEntry | UUID | None, pk: UUID, actor: str) -> None:
+    """Have the row of the new portfolio order at once. Whatever fails here, others make up for it."""
+    try:
+        if isinstance(told, JournalEntry):
+            if told.outcome == Outcome.PENDING:
+                projection.drain(now=timezone.now(), only=[told.pk])
+                return
+            told = told.portfolio_order_id
+        if told is not None:
+            actor = actor or Placement.objects.values_list("submitted_by", flat=True).get(pk=pk)
+            checking.refetch(Kind.PORTFOLIO_ORDER, told, actor=actor, patience=checking.PATIENCE)
+    except DatabaseError as error:
+        logger.warning("An accepted order is shown later: %s: %s", type(error).__name__, error)
+
+
+def _look_up(pk: UUID) -> None:
+    """Look up a placement that can no longer be sent, if it is time; then a person decides."""
+    held = attempts.begin_look_up(pk, now=timezone.now())
+    if held is None:
+        return
+    try:
+        looking_up.look_up(held, urgency=Urgency.SUBMISSION)
+    except InvestmentAPIError as error:
+        logger.warning("Placement %s could not be looked up: %s", pk, error)
+        attempts.end_look_up(held, next_at=timezone.now() + schedule.LONGEST_WAIT)
+    else:
+        attempts.end_look_up(held, next_at=None)
