@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import parse_qsl
 
+from .cuts import Cut
 from .objects import Json
 
 _DEFAULTS = {
@@ -69,13 +70,12 @@ class ProblemError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer: JSON, text, or nothing. With ``cut`` no answer: the connection ends after ``hang`` s."""
+    """An answer: JSON, text, or nothing. With ``cut`` the connection ends, and with it what was still to come."""
 
     status: int
     content: Json | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    cut: bool = False
-    hang: float = 0.0
+    cut: Cut | None = None
 
     @property
     def body(self) -> bytes:

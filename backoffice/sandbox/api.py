@@ -11,6 +11,7 @@ from backoffice.http_signatures import Message
 
 from .answers import ProblemError, Query, Response
 from .authentication import TOKEN_PATH
+from .cuts import LATE
 from .faults import Trouble
 from .market import EndedError, UnknownError
 from .objects import Json
@@ -56,9 +57,9 @@ class Api:
     def answer(self, message: Message) -> Response:
         """Answer one call; what is wrong with it becomes a problem document."""
         request_id = str(uuid4())
+        trouble = self._upstream.troubles.take(message.method, message.path)
         try:
-            trouble = self._upstream.troubles.take(message.path)
-            response = _troubled(trouble) if trouble else self._answer(message)
+            response = self._troubled(trouble, message) if trouble else self._answer(message)
         except UnknownError:
             response = ProblemError(404).response(request_id)
         except EndedError as error:
@@ -70,7 +71,20 @@ class Api:
             **response.headers,
             "upvest-request-id": request_id,
         }
-        return replace(response, headers=headers)
+        return replace(response, headers=headers, cut=trouble.cut if trouble else None)
+
+    def _troubled(self, trouble: Trouble, message: Message) -> Response:
+        if trouble.cut:
+            return self._answer(message) if trouble.at in LATE else Response(0)
+        if trouble.kind == "brief":
+            whole = self._answer(message)
+            placed = whole.content if isinstance(whole.content, dict) else {}
+            return replace(whole, content={"portfolio_order_id": placed.get("id")})
+        headers = {"retry-after": trouble.retry_after} if trouble.retry_after else {}
+        if trouble.kind == "problem":
+            raise ProblemError(trouble.status, headers=headers)
+        page = _GATEWAY_PAGE.format(f"{trouble.status} Bad Gateway")
+        return Response(trouble.status, page, {**headers, "content-type": "text/html"})
 
     def _answer(self, message: Message) -> Response:
         self._upstream.authentication.check_client(message)
@@ -232,13 +246,3 @@ class Api:
 
 def _fits(document: Json, wanted: dict[str, str]) -> bool:
     return all(document.get(name) == value for name, value in wanted.items())
-
-
-def _troubled(trouble: Trouble) -> Response:
-    headers = {"retry-after": trouble.retry_after} if trouble.retry_after else {}
-    if trouble.kind == "page":
-        page = _GATEWAY_PAGE.format(f"{trouble.status} Bad Gateway")
-        return Response(trouble.status, page, {**headers, "content-type": "text/html"})
-    if trouble.kind == "problem":
-        raise ProblemError(trouble.status, headers=headers)
-    return Response(0, cut=True, hang=trouble.seconds if trouble.kind == "hang" else 0.0)

@@ -1,15 +1,17 @@
 """What goes wrong on purpose: with the delivery of events, and with the answers of the API."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Lock
 from typing import Any, Literal, Self, get_args
 
+from .cuts import EARLY, Cut, Point
 from .fates import seeded
 from .objects import Event
 
+LATER = tuple(point for point in get_args(Point) if point not in EARLY)
 Fault = Literal["lose", "repeat", "reorder", "delay", "none"]
 
 
@@ -129,19 +131,37 @@ class Trouble:
     """What the API does instead of answering.
 
     A problem document with ``status``, a gateway's HTML ``page`` with ``status``, ``hang`` for
-    ``seconds`` and then cut the connection, or ``cut`` it at once. ``path`` is the beginning of the
-    paths that it concerns. Raises ValueError for another kind.
+    ``seconds`` and then cut the connection, or ``cut`` it at once; those two ``at`` any point of
+    the exchange, with a ``reset`` or quietly. ``brief`` places and answers with the id alone, as
+    the guide has it. ``path`` is the beginning of the paths that it
+    concerns, "" is any ``method``. Raises ValueError for another kind or point.
     """
 
-    kind: Literal["problem", "page", "hang", "cut"] = "problem"
+    kind: Literal["problem", "page", "hang", "cut", "brief"] = "problem"
     status: int = 503
     retry_after: str = ""
     seconds: float = 60.0
     path: str = "/"
+    method: str = ""
+    at: Point = "body"
+    reset: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in ("problem", "page", "hang", "cut"):
-            raise ValueError(f"{self.kind!r} is not a trouble; those are problem, page, hang, cut")
+        if self.kind not in (kinds := ("problem", "page", "hang", "cut", "brief")):
+            raise ValueError(f"{self.kind!r} is not a trouble; those are {', '.join(kinds)}")
+        if self.at not in get_args(Point):
+            raise ValueError(f"{self.at!r} is not a point; those are {', '.join(get_args(Point))}")
+
+    @property
+    def cut(self) -> Cut | None:
+        """Return how the connection ends; None if it does not."""
+        if self.kind not in ("hang", "cut"):
+            return None
+        return Cut(self.at, self.seconds if self.kind == "hang" else 0.0, self.reset)
+
+    def concerns(self, method: str, path: str) -> bool:
+        """Return whether a call suffers it."""
+        return path.startswith(self.path) and self.method in ("", method)
 
 
 @dataclass(slots=True)
@@ -161,11 +181,13 @@ class Troubles:
         with self._lock:
             self._pending.clear()
 
-    def take(self, path: str) -> Trouble | None:
-        """Return the trouble of a call to ``path``, and count it; None if it is to be answered."""
+    def take(self, method: str, path: str, *, at: Collection[Point] = LATER) -> Trouble | None:
+        """Return the trouble of a call, and count it, if it comes at one of these points; None if none does."""
         with self._lock:
             for trouble in self._pending:
-                if path.startswith(trouble.path):
+                if trouble.concerns(method, path):
+                    if trouble.at not in at:
+                        return None
                     self._pending.remove(trouble)
                     return trouble
             return None

@@ -14,6 +14,7 @@ from .api import Api
 from .authentication import SCOPES, Authentication
 from .control import PREFIX, Control
 from .courier import Courier
+from .cuts import Cut, Point
 from .faults import FaultPlan, Trouble
 from .keys import KeySet
 from .market import Market
@@ -92,7 +93,7 @@ class Sandbox:
 
     def serve(self, port: int = 0) -> str:
         """Start the HTTP server on 127.0.0.1 and return its base URL; OSError if the port is taken."""
-        self._server = Server(self.answer, port=port)
+        self._server = Server(self.answer, port=port, cut_of=self._cut_of)
         self._server.start()
         return self._server.url
 
@@ -103,6 +104,10 @@ class Sandbox:
         if message.method != "GET":
             self._wake.set()
         return response
+
+    def _cut_of(self, method: str, path: str, point: Point) -> Cut | None:
+        trouble = self._upstream.troubles.take(method, path, at=(point,))
+        return trouble.cut if trouble else None
 
     def subscribe(self, url: str, *, topics: tuple[str, ...] = TOPICS, delay: str = "1s") -> str:
         """Create and enable a subscription; return its id."""

@@ -5,25 +5,31 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedReader, BytesIO
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, cast
 
 from backoffice.http_signatures import Message
 
 from .answers import ProblemError, Response
+from .cuts import Cut, Point
 
 HOST = "127.0.0.1"
 
 _MAX_BODY = 1024 * 1024
 
 Answer = Callable[[Message], Response]
+CutOf = Callable[[str, str, Point], Cut | None]  # by method, path and how far the request is read
 
 
 class Server:
-    """Serves ``answer`` in a thread for each connection, from ``start`` to ``stop``."""
+    """Serves ``answer`` in a thread for each connection, from ``start`` to ``stop``.
 
-    def __init__(self, answer: Answer, *, port: int = 0) -> None:
-        self._server = _HTTPServer(port, answer)
+    ``cut_of`` says which requests are cut before they are read to their end.
+    """
+
+    def __init__(self, answer: Answer, *, port: int = 0, cut_of: CutOf = lambda *_: None) -> None:
+        self._server = _HTTPServer(port, answer, cut_of)
         serve = self._server.serve_forever
         self._thread = Thread(
             target=serve, kwargs={"poll_interval": 0.05}, name="sandbox-http", daemon=True
@@ -52,8 +58,8 @@ class _HTTPServer(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, port: int, answer: Answer, cut_of: CutOf) -> None:
+        self.answer, self.cut_of = answer, cut_of
         self.stopping = Event()
         self._lock = Lock()
         self._connections: set[socket.socket] = set()
@@ -86,17 +92,23 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # head and body in one packet
     server: _HTTPServer
 
+    def handle_one_request(self) -> None:
+        """Read a request and answer it, unless it is cut before it is read."""
+        begin = cast(BufferedReader, self.rfile).peek(1).decode("latin-1")
+        line = begin.partition("\r\n")[0].split(" ")
+        if len(line) == 3 and self._is_cut(line[0], line[1], "unread"):
+            return
+        super().handle_one_request()
+
     def _handle(self) -> None:
+        if self._is_cut(self.command, self.path, "fields"):
+            return
         try:
             response = self.server.answer(self._message())
         except ProblemError as problem:
             self.close_connection = True
             response = problem.response("")
-        if response.cut:
-            self.server.stopping.wait(response.hang)
-            self.close_connection = True
-        else:
-            self._send(response)
+        self._send(response)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle  # noqa: N815 - looked up by name
 
@@ -112,14 +124,34 @@ class _Handler(BaseHTTPRequestHandler):
         return Message(self.command, path, query, headers, body)
 
     def _send(self, response: Response) -> None:
-        body = response.body
+        head, body = self._head(response), response.body
+        if response.cut is None:
+            self.wfile.write(head + body)
+            return
+        self.wfile.write(response.cut.bytes_sent(head, body))
+        self._cut(response.cut)
+
+    def _head(self, response: Response) -> bytes:
+        wire, self.wfile = self.wfile, BytesIO()
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
         if response.status != 204:
-            self.send_header("content-length", str(len(body)))
+            self.send_header("content-length", str(len(response.body)))
         self.end_headers()
-        self.wfile.write(body)
+        head, self.wfile = self.wfile.getvalue(), wire
+        return head
+
+    def _is_cut(self, method: str, path: str, point: Point) -> bool:
+        if cut := self.server.cut_of(method, path.partition("?")[0], point):
+            self._cut(cut)
+        return cut is not None
+
+    def _cut(self, cut: Cut) -> None:
+        self.close_connection = True
+        self.wfile.flush()
+        self.server.stopping.wait(cut.after)
+        cut.end(self.connection)
 
     def log_message(self, *args: object) -> None:
         """Say nothing: the access log of a stand-in is noise beside that of the desk."""

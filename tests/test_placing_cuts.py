@@ -1,0 +1,115 @@
+"""A thousand placements over a line that is cut at every point of the exchange: none twice, none lost, none refused."""
+
+import json
+from collections import Counter
+from random import Random
+from threading import Thread
+from typing import get_args
+from uuid import UUID
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from backoffice.sandbox import Trouble
+from backoffice.sandbox.cuts import Point
+from orders.models import Placement, PlacementState, PortfolioOrder
+from orders.placing import placing, sending
+from orders.placing.wish import read_wish
+from tests.upstream import running
+
+PLACEMENTS = 1000
+CUTS = 3 * PLACEMENTS
+THREADS = 4
+SEED = 20261126
+PATH = "/portfolios/orders"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def upstream(settings):
+    with running(settings) as upstream:
+        settings.INVESTMENT_API_MAX_RPS = 100_000
+        yield upstream
+
+
+def some_wish(rng):
+    return read_wish(
+        {
+            "user_id": str(UUID(int=rng.getrandbits(128), version=4)),
+            "account_id": str(UUID(int=rng.getrandbits(128), version=4)),
+            "cash_amount": f"{rng.randrange(1, 10**6)}.{rng.randrange(100):02}",
+            "currency": rng.choice(["EUR", "GBP"]),
+            "side": rng.choice(["BUY", "SELL"]),
+            "post_tax": rng.choice(["true", "false"]),
+        }
+    )
+
+
+def some_trouble(rng):
+    """Return a cut at any point, or silence until the caller gives up, or what a gateway says."""
+    kind = rng.random()
+    if kind < 0.05:
+        return Trouble("page", status=rng.choice([502, 504]), path=PATH, method="POST")
+    if kind < 0.08:
+        return Trouble("problem", status=rng.choice([500, 503]), path=PATH, method="POST")
+    if kind < 0.1:
+        return Trouble("brief", path=PATH, method="POST")
+    at, reset = rng.choice(get_args(Point)), rng.random() < 0.5
+    return Trouble("cut", at=at, reset=reset, path=PATH, method="POST")
+
+
+def send_all(pks):
+    """Send placements with several workers at once, each of them tried by two."""
+    waiting = [*pks, *pks]
+
+    def work():
+        while waiting:
+            try:
+                pk = waiting.pop()
+            except IndexError:
+                break
+            sending.send(pk)
+        connections.close_all()
+
+    threads = [Thread(target=work) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_thousand_placements_over_a_cut_line_end_placed_once_each(upstream):
+    rng = Random(SEED)
+    placements = [placing.place(some_wish(rng), actor="tina") for _ in range(PLACEMENTS)]
+    troubles = [some_trouble(rng) for _ in range(CUTS)]
+    for trouble in troubles:
+        upstream.expect(trouble)
+
+    rounds = 0
+    while Placement.objects.filter(state__in=["READY", "UNKNOWN"]).exists():
+        send_all(sending.due(now=timezone.now()))
+        upstream.wait(seconds=30 * 2 ** min(rounds, 6))
+        rounds += 1
+        assert rounds < 100
+
+    states = Counter(Placement.objects.values_list("state", flat=True))
+    assert states == {PlacementState.ACCEPTED: PLACEMENTS}
+    held = {it["id"]: it for it in upstream.market.portfolio_orders()}
+    assert len(held) == PLACEMENTS
+    ours = {str(it.portfolio_order_id): it for it in Placement.objects.all()}
+    assert ours.keys() == held.keys()
+    wanted = {it.pk: json.loads(bytes(it.body)) for it in placements}
+    for key, placement in ours.items():
+        asked, got = wanted[placement.pk], held[key]
+        assert asked == {name: got["type" if name == "side" else name] for name in asked}
+    rows = {str(it.pk): it for it in PortfolioOrder.objects.all()}
+    assert rows.keys() == held.keys()
+    for key, row in rows.items():
+        placement = ours[key]
+        assert (row.account_id, row.cash_amount, row.currency, row.type) == (
+            placement.account_id, placement.cash_amount, placement.currency, placement.side,
+        )  # fmt: skip
+    assert Counter(trouble.at for trouble in troubles).keys() == set(get_args(Point))
+    assert upstream.calls.count(f"POST {PATH}") > 2 * PLACEMENTS
