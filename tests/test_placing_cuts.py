@@ -1,6 +1,7 @@
 """A thousand placements over a line that is cut at every point of the exchange: none twice, none lost, none refused."""
 
 import json
+import logging
 from collections import Counter
 from random import Random
 from threading import Thread
@@ -19,7 +20,7 @@ from orders.placing.wish import read_wish
 from tests.upstream import running
 
 PLACEMENTS = 1000
-CUTS = 3 * PLACEMENTS
+CUTS = 2 * PLACEMENTS
 THREADS = 4
 SEED = 20261126
 PATH = "/portfolios/orders"
@@ -31,7 +32,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def upstream(settings):
     with running(settings) as upstream:
         settings.INVESTMENT_API_MAX_RPS = 100_000
+        logging.disable(logging.INFO)  # of each of some thousand calls
         yield upstream
+        logging.disable(logging.NOTSET)
 
 
 def some_wish(rng):
@@ -61,8 +64,8 @@ def some_trouble(rng):
 
 
 def send_all(pks):
-    """Send placements with several workers at once, each of them tried by two."""
-    waiting = [*pks, *pks]
+    """Send placements with several workers at once, every tenth by two of them."""
+    waiting = [pk for number, pk in enumerate(pks) for _ in range(1 + (number % 10 == 0))]
 
     def work():
         while waiting:
@@ -112,4 +115,4 @@ def test_a_thousand_placements_over_a_cut_line_end_placed_once_each(upstream):
             placement.account_id, placement.cash_amount, placement.currency, placement.side,
         )  # fmt: skip
     assert Counter(trouble.at for trouble in troubles).keys() == set(get_args(Point))
-    assert upstream.calls.count(f"POST {PATH}") > 2 * PLACEMENTS
+    assert upstream.calls.count(f"POST {PATH}") > 1.9 * PLACEMENTS
