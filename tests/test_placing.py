@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from math import ceil
 from threading import Barrier, Thread
 from uuid import UUID, uuid4
 
@@ -47,7 +48,7 @@ def words(placement):
 
 def wait_until_due(upstream, placement):
     due_at = Placement.objects.get(pk=placement.pk).next_attempt_at
-    upstream.wait(seconds=(due_at - timezone.now()).total_seconds() + 1)
+    upstream.wait(seconds=ceil((due_at - timezone.now()).total_seconds()))
 
 
 def test_a_placement_is_committed_with_key_and_exact_body_before_anything_is_sent(upstream):

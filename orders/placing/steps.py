@@ -4,8 +4,9 @@ from datetime import datetime
 
 from orders import journal
 from orders.models import JournalEntry, Placement
+from orders.timeline.seen import PLACEMENT
 
-TYPE = "PLACEMENT"  # of these entries
+TYPE = PLACEMENT  # of these entries
 
 PROPOSED = "PROPOSED"
 SUBMITTED = "SUBMITTED"

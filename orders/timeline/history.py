@@ -4,15 +4,16 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from orders import clocks, projection
 from orders.attributes import UnreadableError
 from orders.lifecycle import Kind
-from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
+from orders.models import JournalEntry, Order, Outcome, Placement, PortfolioOrder
 from orders.timeline import gaps
 from orders.timeline.items import Item, Timeline
-from orders.timeline.seen import Listed, Rules, Seen, Subject
+from orders.timeline.seen import PLACEMENT, Listed, Rules, Seen, Subject
 from orders.timeline.steps import build
 
 
@@ -74,14 +75,29 @@ def subject(row: PortfolioOrder | Order) -> Subject:
 
 
 def _seen(subjects: Iterable[Subject]) -> Iterator[Seen]:
-    """Yield the journal entries about ``subjects``, without payloads: one query for each kind."""
+    """Yield the journal entries about ``subjects``, without payloads: one query for each kind.
+
+    With those about portfolio orders come the steps of the placements that they came of.
+    """
     ids: dict[Kind, list[UUID]] = {Kind.PORTFOLIO_ORDER: [], Kind.ORDER: []}
     for known in subjects:
         ids[known.kind].append(known.id)
     for name, kind in (("portfolio_order_id", Kind.PORTFOLIO_ORDER), ("order_id", Kind.ORDER)):
         if ids[kind]:
             entries = JournalEntry.objects.filter(**{f"{name}__in": ids[kind]})
-            yield from map(Seen._make, entries.values_list(*Seen._fields))
+            found = entries.values_list(*Seen._fields)
+            if kind is Kind.PORTFOLIO_ORDER:
+                found = found.union(_steps_of_placements(ids[kind]), all=True)
+            yield from map(Seen._make, found)
+
+
+def _steps_of_placements(portfolio_order_ids: Collection[UUID]) -> QuerySet:
+    """Return the steps from "submitted" on: they were taken before there was a portfolio order to name."""
+    placements = Placement.objects.filter(portfolio_order_id__in=portfolio_order_ids)
+    named = placements.filter(pk=OuterRef("placement_id")).values("portfolio_order_id")
+    steps = JournalEntry.objects.filter(placement_id__in=placements.values("pk"), type=PLACEMENT)
+    columns = [name if name != "portfolio_order_id" else "came_of_it" for name in Seen._fields]
+    return steps.annotate(came_of_it=Subquery(named)).values_list(*columns)
 
 
 def _listings(portfolio_order_ids: Collection[UUID | None]) -> Iterator[Listed]:

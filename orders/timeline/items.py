@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orders.timeline.seen import STAFF, Seen, Subject, Told
+from orders.timeline.seen import PLACEMENT, STAFF, Seen, Subject, Told
 
 
 class ItemKind(StrEnum):
@@ -131,9 +131,21 @@ class Item:
         return is_clean and self.told is not None and self.told.is_listing
 
     @property
+    def was_answered_first(self) -> bool:
+        """Return whether the answer to its placement told it before its own event, which came in time."""
+        is_clean = self.kind is ItemKind.TRANSITION and self.late is None
+        return is_clean and self.told is not None and self.told.entry.source == STAFF
+
+    @property
     def is_ours(self) -> bool:
-        """Return whether it is something we did: a check, a refetch, a note of staff."""
-        return self.kind in ASKS.values() or (self.entry is not None and self.entry.source == STAFF)
+        """Return whether it is something we did: a check, a refetch, a note or another step of staff."""
+        is_said = self.entry is not None and self.entry.source == STAFF and not self.is_step
+        return self.kind in ASKS.values() or is_said
+
+    @property
+    def is_placing(self) -> bool:
+        """Return whether it is a step of the placement that the object came of."""
+        return self.entry is not None and self.entry.type == PLACEMENT
 
     @property
     def is_failed(self) -> bool:

@@ -10,8 +10,7 @@ from uuid import UUID
 
 from orders.fold import Fact
 from orders.lifecycle import Kind, rank
-from orders.timeline.items import ASKS
-from orders.timeline.reports import ENDS, is_report
+from orders.timeline.reports import ENDS, is_answer, is_report
 from orders.timeline.seen import Seen
 from orders.timeline.sentences import status_word, told_by
 
@@ -109,7 +108,7 @@ def _weight(entry: Seen, kind: Kind) -> str:
         id=ANY,
         status=entry.status,
         version=entry.occurred_at,
-        is_answer=entry.source in ASKS,
+        is_answer=is_answer(entry),
         tie=str(entry.event_id or ""),
     ).key
 

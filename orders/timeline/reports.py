@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from orders.facts import topic
 from orders.lifecycle import KNOWN_STATUSES, Kind, rank
-from orders.timeline.items import ASKS, Remark
-from orders.timeline.seen import STAFF, Seen
+from orders.timeline.items import Remark
+from orders.timeline.seen import WEBHOOK, Seen
 
 ENDS = frozenset({"FILLED", "SETTLED", "CANCELLED"})
 
@@ -28,8 +28,13 @@ def order_of_arrival(entry: Seen, kind: Kind) -> tuple[object, ...]:
 
 def is_report(entry: Seen, kind: Kind) -> bool:
     """Return whether an entry says in which status the object is."""
-    usable = entry.outcome not in {"FAILED", "QUARANTINED"} and entry.source != STAFF
+    usable = entry.outcome not in {"FAILED", "QUARANTINED"}
     return usable and bool(entry.status) and is_about(entry, kind)
+
+
+def is_answer(entry: Seen) -> bool:
+    """Return whether upstream said it when it was called: asked, or given an order."""
+    return entry.source != WEBHOOK
 
 
 def first_of_each_status(reports: Iterable[Seen]) -> dict[str, Seen]:
@@ -45,7 +50,7 @@ def first_of_each_status(reports: Iterable[Seen]) -> dict[str, Seen]:
 def _preference(entry: Seen) -> tuple[object, ...]:
     return (
         entry.occurred_at,
-        entry.source in ASKS,
+        is_answer(entry),
         word(entry) != entry.status,
         entry.recorded_at,
         entry.id,

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from orders.lifecycle import Kind
 
-STAFF = "STAFF"  # the source of what staff did; those of orders.tracked.Source
+WEBHOOK = "WEBHOOK"  # the source of what upstream sent by itself; those of orders.tracked.Source
+STAFF = "STAFF"  # the source of what staff did, and of what upstream answered to it
+PLACEMENT = "PLACEMENT"  # the type of the steps of a placement
 
 
 class Seen(NamedTuple):
@@ -27,6 +29,7 @@ class Seen(NamedTuple):
     recorded_at: datetime
     actor: str
     message: str
+    placement_id: UUID | None = None
 
 
 class Listed(NamedTuple):

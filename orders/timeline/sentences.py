@@ -9,11 +9,12 @@ from statistics import median
 
 from orders.facts import topic
 from orders.lifecycle import KNOWN_STATUSES
+from orders.timeline import staff
 from orders.timeline.durations import SECOND, duration
 from orders.timeline.items import ASKS, Item, ItemKind, Remark
 from orders.timeline.reports import word
 from orders.timeline.runs import Run
-from orders.timeline.seen import STAFF, Seen
+from orders.timeline.seen import STAFF, WEBHOOK, Seen
 
 ABOUT = {"EXECUTION": "execution", "REBALANCING_EXECUTION_ORDER": "rebalancing execution order"}
 
@@ -43,7 +44,7 @@ def title(item: Item, *, count: int = 1, orders: int = 1) -> str:
         often = f" {orders} orders" if orders > 1 else f" {count} times" if count > 1 else ""
         return _asked(item, entry, often)
     if entry.source == STAFF:
-        return f"Note by {entry.actor}" if entry.actor else "Note"
+        return staff.heading(item, entry)
     if topic(entry.type) in ABOUT:
         what = ABOUT[topic(entry.type)]
         counted = f"{count} {what}s" if count > 1 else what.capitalize()
@@ -75,6 +76,8 @@ def told_by(entry: Seen) -> str:
     """Return how an entry reached us, as part of a sentence."""
     if entry.source == "WEBHOOK":
         return f"webhook {entry.type}"
+    if entry.source == STAFF:
+        return staff.ANSWER
     how = "poll" if entry.source == "POLL" else "refetch"
     return f"{how} by {entry.actor}" if entry.actor else how
 
@@ -84,8 +87,8 @@ def message(item: Item, zone: tzinfo) -> str:
     text = " ".join([*_sentences(item, zone, 1), *_asides(item, zone)])
     if item.late is not None and item.told is None:
         text = f"Arrived {duration(item.late)} late. {text}".strip()
-    if item.kind is ItemKind.NOTE and item.is_ours:
-        return text
+    if item.kind is ItemKind.NOTE and item.is_ours and item.entry:
+        return staff.whole(item, item.entry, text)
     heading = title(item)
     return f"{heading}. {text}".strip() if heading else text
 
@@ -140,20 +143,17 @@ def _asked(item: Item, entry: Seen, often: str) -> str:
 def _sentences(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
     if item.kind is ItemKind.MISSED_WEBHOOK:
         yield from _gap(item, zone, count)
-    elif item.told and not item.was_listed_first:
+    elif item.told and not (item.was_listed_first or item.was_answered_first):
         yield _known_before(item, zone)
     if item.entry and item.entry.message and not (item.is_step or _is_answer(item)):
-        yield (
-            opening(item.entry.message)
-            if Remark.QUARANTINED in item.remarks
-            else item.entry.message
-        )
+        is_refused = Remark.QUARANTINED in item.remarks
+        yield opening(item.entry.message) if is_refused else staff.said(item, item.entry)
     for remark in item.remarks:
         yield _remark(item, remark)
 
 
 def _asides(item: Item, zone: tzinfo) -> Iterator[str]:
-    if item.was_listed_first:
+    if item.was_listed_first or item.was_answered_first:
         yield _known_before(item, zone)
     if item.entry and _is_answer(item):
         yield item.entry.message  # upstream's request id
@@ -161,7 +161,7 @@ def _asides(item: Item, zone: tzinfo) -> Iterator[str]:
 
 def _is_answer(item: Item) -> bool:
     return (
-        item.kind in ASKS.values()
+        (item.kind in ASKS.values() or bool(item.to_status and item.source == STAFF))
         and not item.is_failed
         and bool(item.entry and item.entry.message)
     )
@@ -188,12 +188,14 @@ def _known_before(item: Item, zone: tzinfo) -> str:
     teller, at = told.entry, _at(told.entry.recorded_at, zone, item)
     if told.is_listing:
         return f"Already known from the portfolio order's list, by the {told_by(teller)} at {at}."
-    if teller.source not in ASKS:
+    if teller.source == WEBHOOK:
         return f"Out of order: {status_word(told.status)} was already known from the {told_by(teller)} at {at}."
     if item.late is None:
         return f"Already known from the {told_by(teller)} at {at}."
-    recovered = f"Recovered by {told_by(teller)} at {at}{_after_the_fact(item, teller)}"
-    return f"{recovered}; the webhook arrived {duration(item.late)} late."
+    known = f"Recovered by {told_by(teller)} at {at}{_after_the_fact(item, teller)}"
+    if teller.source == STAFF:
+        known = f"Already known from the {told_by(teller)} at {at}"
+    return f"{known}; the webhook arrived {duration(item.late)} late."
 
 
 def _after_the_fact(item: Item, teller: Seen) -> str:

@@ -13,10 +13,11 @@ from orders.lifecycle import Kind, rank
 from orders.timeline import gaps
 from orders.timeline.items import ASKS, Item, ItemKind, Remark, Timeline
 from orders.timeline.reports import first_of_each_status, is_report, moves, order_of_arrival, word
-from orders.timeline.seen import STAFF, Listed, Rules, Seen, Subject, Told
+from orders.timeline.seen import PLACEMENT, STAFF, Listed, Rules, Seen, Subject, Told
 
 # When; portfolio orders first; rank of the status; entry id; the item itself or a gap placed before it.
 Place = tuple[datetime, bool, int, int, bool, int]
+BEFORE_STEPS = 0  # what an object came of
 AFTER_STEPS = 9  # what is no step stands after the steps of the same moment
 
 
@@ -147,10 +148,10 @@ class _Story:
 
     def _sort(self, entry: Seen) -> tuple[ItemKind, *tuple[Remark, ...]]:
         """Return what an entry is that is neither a step nor an ask."""
-        if entry.source == STAFF:
-            return (ItemKind.NOTE,)
         if entry.outcome == "QUARANTINED":
             return ItemKind.ANOMALY, Remark.QUARANTINED
+        if entry.source == STAFF:
+            return (ItemKind.NOTE,)
         if entry.id in self.reports:
             return ItemKind.NOTE, Remark.SAID_AGAIN
         if entry.type == "EXECUTION.CANCELLED":
@@ -173,6 +174,7 @@ class _Story:
     def _place(self, entry: Seen, at: datetime | None = None) -> Place:
         is_step = at is None and self.first.get(entry.status) is entry
         order = rank(self.kind, entry.status) if is_step else AFTER_STEPS
+        order = BEFORE_STEPS if entry.type == PLACEMENT else order
         return at or entry.occurred_at, self.subject.is_order, order, entry.id, True, 0
 
     def _place_of(self, told: Told) -> Place:
