@@ -63,7 +63,7 @@ class Api:
         except UnknownError:
             response = ProblemError(404).response(request_id)
         except EndedError as error:
-            response = ProblemError(409, str(error)).response(request_id)
+            response = ProblemError(error.status, str(error)).response(request_id)
         except ProblemError as problem:
             response = problem.response(request_id)
         headers = {
@@ -170,7 +170,7 @@ class Api:
 
     def _cancel(self, message: Message, order_id: str) -> Response:
         self._upstream.market.cancel(order_id, now=self._upstream.clock())
-        return Response(202)
+        return Response(self._upstream.market.manners.taken)
 
     def _place_order(self, message: Message) -> Response:
         return Response(
@@ -185,7 +185,8 @@ class Api:
 
     def _cancel_order(self, message: Message, order_id: str) -> Response:
         self._upstream.market.cancel_order(order_id, now=self._upstream.clock())
-        return Response(202, {"id": order_id})
+        taken = self._upstream.market.manners.taken
+        return Response(taken, {"id": order_id} if taken == 202 else None)
 
     def _execution(self, message: Message, order_id: str, execution_id: str) -> Response:
         return Response(200, self._upstream.market.execution(order_id, execution_id))

@@ -12,6 +12,7 @@ from backoffice.http_signatures import Message
 from .answers import ProblemError, Response
 from .faults import FaultPlan, Trouble
 from .lane import Attempt
+from .manners import Manners
 from .objects import Json, timestamp
 from .requests import body_of
 from .upstream import Upstream
@@ -33,6 +34,7 @@ class Control:
             "revoke": self._revoke,
             "alter": self._alter,
             "drop": self._drop,
+            "manners": self._manners,
         }
 
     def answer(self, message: Message) -> Response:
@@ -84,6 +86,11 @@ class Control:
             self._upstream.troubles.expect(Trouble(**body), times=times)
         else:
             self._upstream.troubles.clear()
+        return {}
+
+    def _manners(self, body: Json) -> Json:
+        """Take cancellations in these manners, and in no others of before."""
+        self._upstream.market.manners = Manners.from_document(body)
         return {}
 
     def _rotate(self, body: Json) -> Json:

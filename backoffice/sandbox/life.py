@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 from . import amounts
 from .agenda import Agenda
 from .fates import Part
+from .manners import Manners
 from .objects import OPEN, Event, Execution, Json, Order, PortfolioOrder
 
 VENUE = "7ae5616b-aeb2-41d6-a8c2-fa0735251827"
@@ -41,25 +42,31 @@ class Life:
         self._announce("ORDER.NEW", order.document(), order.created_at, order)
         self._agenda.after(order.created_at, order.fate.starts, partial(self._start, order))
 
-    def cancel(self, placed: PortfolioOrder, at: datetime) -> None:
+    def cancel(self, placed: PortfolioOrder, manners: Manners, at: datetime) -> None:
         """End what is still open of a portfolio order; nothing if it has ended meanwhile."""
         if placed.status not in OPEN:
             return
-        placed.cancellation_reason = "CANCELLED_BY_CLIENT"
-        for order in placed.orders:
-            if order.status in OPEN:
+        for order in [order for order in placed.orders if order.status in OPEN]:
+            if manners.mixed and not _heeds(order, manners):
+                self._reject(order, str(uuid5(UUID(order.id), f"cancellation {at}")), at)
+            else:
                 self._end(order, "CANCELLED", at, "CANCELLED_BY_CLIENT")
-        self._move(placed, "CANCELLED", at)
-        self._agenda.after(at, placed.fate.settles, partial(self._settle, placed))
+        if not {order.status for order in placed.orders} & OPEN:
+            placed.cancellation_reason = "CANCELLED_BY_CLIENT"
+            self._move(placed, "CANCELLED", at)
+            self._agenda.after(at, placed.fate.settles, partial(self._settle, placed))
 
-    def cancel_order(self, order: Order, rejection_id: str, at: datetime) -> None:
+    def cancel_order(self, order: Order, rejection_id: str, manners: Manners, at: datetime) -> None:
         """End an open order, or announce that its cancellation is rejected."""
-        if order.status == "NEW" or (order.status == "PROCESSING" and order.fate.heeds_cancel):
+        if order.status in OPEN and _heeds(order, manners):
             self._end(order, "CANCELLED", at, "CANCELLED_BY_CLIENT")
             self._close(order, at)
         else:
-            rejection = {"id": rejection_id, "order_id": order.id}
-            self._announce("ORDER_CANCELLATION.REJECTED", rejection, at, order)
+            self._reject(order, rejection_id, at)
+
+    def _reject(self, order: Order, rejection_id: str, at: datetime) -> None:
+        rejection = {"id": rejection_id, "order_id": order.id}
+        self._announce("ORDER_CANCELLATION.REJECTED", rejection, at, order)
 
     def _accept(self, placed: PortfolioOrder, at: datetime) -> None:
         if placed.status != "NEW":
@@ -180,3 +187,9 @@ class Life:
             uuid5(UUID(document["id"]), event_type)
         )  # each object has one event of a type
         self._emit(Event(event_id, at, event_type, document, number, child))
+
+
+def _heeds(order: Order, manners: Manners) -> bool:
+    """Return whether an open order is ended by a cancellation: the trading partner need not honour it."""
+    is_willing = order.fate.heeds_cancel if manners.heeds is None else manners.heeds
+    return order.status == "NEW" or is_willing

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from .agenda import Agenda
 from .fates import identifier, seeded
 from .life import Life
+from .manners import Manners
 from .objects import OPEN, Event, Execution, Json, Order, PortfolioOrder
 from .placements import OrderPlacement, Placement, some_placement
 from .speed import Speed
@@ -22,7 +23,11 @@ class UnknownError(LookupError):
 
 
 class EndedError(ValueError):
-    """The object has come too far for what was asked."""
+    """The object has come too far for what was asked; ``status`` is how that is answered."""
+
+    def __init__(self, message: str, *, status: int = 409) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Market:
@@ -45,6 +50,7 @@ class Market:
         self._orders_of: defaultdict[str, list[Order]] = defaultdict(list)
         self._placed = 0
         self._cancellations = 0
+        self.manners = Manners()
         self._life = Life(self._agenda, born=self._record, emit=self._events.append)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,7 +59,7 @@ class Market:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take up the life of a pickled market."""
-        vars(self).update(state, _lock=RLock())
+        vars(self).update({"manners": Manners(), **state}, _lock=RLock())
 
     def advance(self, now: datetime) -> list[Event]:
         """Let all happen that is to happen up to ``now``; return the events since the last call."""
@@ -104,16 +110,18 @@ class Market:
         with self._lock:
             placed = _found(self._portfolio_orders, order_id)
             if placed.status not in OPEN:
-                raise EndedError(f"The portfolio order is {placed.status}.")
-            self._soon(now, partial(self._life.cancel, placed))
+                self._refuse_late("portfolio order", placed.status, self.manners.late)
+            self._soon(now, partial(self._life.cancel, placed, self.manners))
 
     def cancel_order(self, order_id: str, *, now: datetime) -> None:
-        """Accept to try to cancel an order; how that went is announced. Raises UnknownError."""
+        """Accept to try to cancel an order; how that went is announced. Raises UnknownError, EndedError."""
         with self._lock:
             order = _found(self._orders, order_id)
+            if order.status not in OPEN:
+                self._refuse_late("order", order.status, self.manners.late_order)
             self._cancellations += 1
             rejection_id = identifier(seeded(self._seed, "cancellation", self._cancellations))
-            self._soon(now, partial(self._life.cancel_order, order, rejection_id))
+            self._soon(now, partial(self._life.cancel_order, order, rejection_id, self.manners))
 
     def portfolio_order(self, order_id: str) -> Json:
         """Return one portfolio order; UnknownError."""
@@ -178,8 +186,14 @@ class Market:
         rng = seeded(self._seed, "placement", self._placed)
         return some_placement(rng, is_first=not self._portfolio_orders)
 
+    def _refuse_late(self, what: str, status: str, answer: int) -> None:
+        if answer >= 300:
+            raise EndedError(f"The {what} is {status}.", status=answer)
+
     def _soon(self, now: datetime, step: partial[None]) -> None:
-        self._agenda.after(_to_milliseconds(now), self._speed.accept / 10, step)
+        takes = self.manners.takes
+        wait = self._speed.accept / 10 if takes is None else takes
+        self._agenda.after(_to_milliseconds(now), wait, step)
 
 
 def _found(things: dict[str, T], key: str) -> T:

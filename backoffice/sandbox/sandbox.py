@@ -17,6 +17,7 @@ from .courier import Courier
 from .cuts import Cut, Point
 from .faults import FaultPlan, Trouble
 from .keys import KeySet
+from .manners import Manners
 from .market import Market
 from .server import Server
 from .speed import Speed, now_utc
@@ -122,6 +123,11 @@ class Sandbox:
     def expect(self, trouble: Trouble, *, times: int = 1) -> None:
         """Have the next calls of the API suffer ``trouble``."""
         self._upstream.troubles.expect(trouble, times=times)
+
+    @property
+    def manners(self) -> Manners:
+        """How cancellations are taken."""
+        return self.market.manners
 
     def test(self, subscription_id: str) -> None:
         """Have the courier deliver a test event, as the API's test call does."""
