@@ -18,6 +18,7 @@ from backoffice import doorbell, panels
 from backoffice.investment_api.errors import InvestmentAPIError
 from orders import projection
 from orders.asking import checking, discovery
+from orders.cancelling import sending as cancelling
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome
 from orders.placing import sending
@@ -49,6 +50,9 @@ def sweep() -> None:
         for pk in sending.due(now=timezone.now(), most=most):  # first: people wait for them
             if not doorbell.ring(send_placement, str(pk)):
                 return
+        for number in cancelling.due(now=timezone.now(), most=most):
+            if not doorbell.ring(send_cancellation, number):
+                return
         for kind, pk in checking.due(now=timezone.now(), most=most):
             task = check_order if kind is Kind.ORDER else check_portfolio_order
             if not doorbell.ring(task, str(pk)):
@@ -61,6 +65,13 @@ def send_placement(placement_id: str) -> None:
     """Send a placement, if it is due."""
     with _left_to_the_next_sweep("Sending"):
         sending.send(UUID(placement_id))
+
+
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
+def send_cancellation(cancellation_id: int) -> None:
+    """Send a cancellation, or look what became of one that was taken, if it is due."""
+    with _left_to_the_next_sweep("Cancelling"):
+        cancelling.send(cancellation_id)
 
 
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)

@@ -106,6 +106,14 @@ def read_json(body: bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def is_problem(body: bytes) -> bool:
+    """Return whether upstream itself speaks: a gateway's page, or an answer cut short, proves nothing."""
+    try:
+        return isinstance(read_json(body), dict)
+    except ValueError:
+        return False
+
+
 def _hint(call: str, status: int) -> str:
     if status == 401:
         return "; check the client secret, the signing key and the clock"

@@ -1,10 +1,12 @@
 """A cancellation: the request of somebody to end an order, with a life of its own."""
 
 from typing import ClassVar
+from uuid import UUID
 
 from django.db import models
 from django.db.models import F, Q
 
+from orders.lifecycle import Kind
 from orders.tracked import moment, text
 
 
@@ -15,6 +17,9 @@ class CancellationState(models.TextChoices):
     UNKNOWN = "UNKNOWN", "Unknown"  # sent, no usable answer; it may be sent again
     TAKEN = "TAKEN", "Taken by the broker"
     REFUSED = "REFUSED", "Refused by the broker"
+
+
+SENDABLE = (CancellationState.READY, CancellationState.UNKNOWN)
 
 
 class Cancellation(models.Model):
@@ -30,7 +35,7 @@ class Cancellation(models.Model):
     sent_at = moment()  # begin of the last attempt
     answered_at = moment()  # when upstream took or refused it
     sending_until = moment()  # lease of the attempt in progress; NULL: nobody is sending
-    next_attempt_at = moment()  # NULL: nothing is to be sent any more
+    next_attempt_at = moment()  # when to send it, or once taken to look at the order; NULL: never
     reason = text(2000)  # why it was refused, or why the last attempt failed
 
     class Meta:
@@ -48,6 +53,14 @@ class Cancellation(models.Model):
                 | Q(portfolio_order_id__isnull=False, order_id=None),
                 name="cancellation_one_subject",
             ),
+            *(
+                models.UniqueConstraint(
+                    fields=[f"{subject}_id"],
+                    condition=Q(state__in=SENDABLE, next_attempt_at__isnull=False),
+                    name=f"cancellation_one_open_{subject}",
+                )
+                for subject in ("portfolio_order", "order")
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["portfolio_order_id"], name="cancellation_portfolio"),
@@ -62,3 +75,15 @@ class Cancellation(models.Model):
 
     def __str__(self) -> str:
         return f"Cancellation {self.pk}"
+
+    @property
+    def kind(self) -> Kind:
+        """Return what it is to end: a portfolio order or an order."""
+        return Kind.ORDER if self.order_id else Kind.PORTFOLIO_ORDER
+
+    @property
+    def about(self) -> UUID:
+        """Return the id of what it is to end."""
+        about: UUID | None = self.order_id or self.portfolio_order_id
+        assert about is not None  # noqa: S101 -- a constraint of the table
+        return about

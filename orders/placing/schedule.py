@@ -19,10 +19,10 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 LAST_ORDER = timedelta(hours=1)  # nothing is placed so long after the last request
 
 
-def wait_after(attempts: int, pk: UUID) -> timedelta:
-    """Return the pause after so many attempts: it doubles from seconds to a quarter of an hour."""
+def wait_after(attempts: int, pk: UUID, *, longest: timedelta = LONGEST_WAIT) -> timedelta:
+    """Return the pause after so many attempts: it doubles from seconds to ``longest``."""
     grown: timedelta = FIRST_WAIT * 2 ** min(max(attempts - 1, 0), 20)
-    return min(grown, LONGEST_WAIT) * jitter(pk)
+    return min(grown, longest) * jitter(pk)
 
 
 def may_be_sent(first_sent_at: datetime | None, *, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from backoffice.investment_api.errors import InvestmentAPIError, read_json
+from backoffice.investment_api.errors import InvestmentAPIError, is_problem
 from orders.attributes import UnreadableError, uuid
 from orders.placing.schedule import OVER_AFTER
 
@@ -34,21 +34,13 @@ def verdict(error: InvestmentAPIError, *, unanswered_at: datetime | None, now: d
     """
     if not error.was_sent:
         return Verdict.NOT_SENT
-    if error.status not in ABOUT_THE_ORDER | ABOUT_US or not _is_problem(error.body):
+    if error.status not in ABOUT_THE_ORDER | ABOUT_US or not is_problem(error.body):
         return Verdict.OPEN
     if unanswered_at is None:
         return Verdict.REFUSED
     if error.status in ABOUT_THE_ORDER and now >= unanswered_at + OVER_AFTER:
         return Verdict.REFUSED
     return Verdict.REFUSED_FOR_NOW
-
-
-def _is_problem(body: bytes) -> bool:
-    """Return whether upstream itself refuses: a gateway's page, or an answer cut short, proves nothing."""
-    try:
-        return isinstance(read_json(body), dict)
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)

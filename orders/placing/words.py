@@ -48,7 +48,7 @@ def sentence(placement: Told, *, now: datetime) -> str:
 def _ready(placement: Told, reason: str, now: datetime) -> str:
     if not reason:
         return "It is on its way to the broker."
-    again = _clock(placement.next_attempt_at, now)
+    again = clock(placement.next_attempt_at, now)
     return f"It was not sent yet: {reason}. The next attempt is {again}."
 
 
@@ -58,15 +58,16 @@ def _unknown(placement: Told, now: datetime) -> str:
     begin = "Sent, and the broker has not said what it made of it."
     if placement.next_attempt_at is None:
         return f"{begin} It was looked up, and waits for a person to decide."
-    again = _clock(placement.next_attempt_at, now)
+    again = clock(placement.next_attempt_at, now)
     first = placement.first_sent_at
     if first is not None and not may_be_sent(first, now=max(placement.next_attempt_at, now)):
-        again = _clock(max(placement.next_attempt_at, settled_from(first)), now)
+        again = clock(max(placement.next_attempt_at, settled_from(first)), now)
         return f"{begin} It is never sent again; it is looked up {again}."
     return f"{begin} The same request is sent again {again}, under the same key."
 
 
-def _clock(moment: datetime | None, now: datetime) -> str:
+def clock(moment: datetime | None, now: datetime) -> str:
+    """Return when something is going to happen: "in a moment", "at 14:03:07"."""
     if moment is None or moment <= now:
         return "in a moment"
     local, today = timezone.localtime(moment), timezone.localtime(now).date()

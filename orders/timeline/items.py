@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orders.timeline.seen import PLACEMENT, STAFF, Seen, Subject, Told
+from orders.timeline.seen import CANCELLATION, PLACEMENT, STAFF, Seen, Subject, Told
 
 
 class ItemKind(StrEnum):
@@ -146,6 +146,11 @@ class Item:
     def is_placing(self) -> bool:
         """Return whether it is a step of the placement that the object came of."""
         return self.entry is not None and self.entry.type == PLACEMENT
+
+    @property
+    def is_told_in_full(self) -> bool:
+        """Return whether its entry's message is a heading and, behind a colon, what is said below it."""
+        return self.is_placing or (self.entry is not None and self.entry.type == CANCELLATION)
 
     @property
     def is_failed(self) -> bool:

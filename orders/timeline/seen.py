@@ -10,6 +10,7 @@ from orders.lifecycle import Kind
 WEBHOOK = "WEBHOOK"  # the source of what upstream sent by itself; those of orders.tracked.Source
 STAFF = "STAFF"  # the source of what staff did, and of what upstream answered to it
 PLACEMENT = "PLACEMENT"  # the type of the steps of a placement
+CANCELLATION = "CANCELLATION"  # the type of the steps of a cancellation, about its order
 
 
 class Seen(NamedTuple):

@@ -8,7 +8,7 @@ ANSWER = "broker's answer to the placement"
 
 def heading(item: Item, entry: Seen) -> str:
     """Return the heading of an entry of staff: "Submitted by tina", "Note by mira"."""
-    if item.is_placing:
+    if item.is_told_in_full:
         return entry.message.partition(": ")[0]
     if entry.placement_id:
         return f"The {ANSWER}"
@@ -17,11 +17,11 @@ def heading(item: Item, entry: Seen) -> str:
 
 def said(item: Item, entry: Seen) -> str:
     """Return what is to be said below the heading."""
-    return entry.message.partition(": ")[2] if item.is_placing else entry.message
+    return entry.message.partition(": ")[2] if item.is_told_in_full else entry.message
 
 
 def whole(item: Item, entry: Seen, text: str) -> str:
     """Return all in one, for the CSV: ``text`` is what is said about it; a note is only its text."""
-    if item.is_placing:
+    if item.is_told_in_full:
         return entry.message
     return f"{heading(item, entry)}. {text}".strip() if entry.placement_id else text

@@ -1,0 +1,188 @@
+"""What became of cancellations, with the stand-in's market: races, refusals, mixed children, lost webhooks."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from orders import rebuild
+from orders.cancelling import requesting, sending
+from orders.cancelling.outcome import Fate
+from orders.cancelling.results import results
+from orders.lifecycle import Kind
+from orders.models import Cancellation, JournalEntry, Order, PortfolioOrder
+from tests.upstream import receive, running
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def upstream(settings):
+    with running(settings) as upstream:
+        yield upstream
+
+
+def placed(upstream):
+    pk = upstream.place()
+    receive(upstream.events())
+    return pk
+
+
+def in_the_middle(upstream):
+    """Return a portfolio order of which some orders are filled and some are at the venue."""
+    pk = placed(upstream)
+    while not {"FILLED", "PROCESSING"} <= statuses(pk):
+        receive(upstream.wait(seconds=5))
+    return pk
+
+
+def statuses(pk):
+    return set(Order.objects.filter(portfolio_order_id=pk).values_list("status", flat=True))
+
+
+def sent(pk, kind=Kind.PORTFOLIO_ORDER):
+    return sending.send(requesting.request(kind, pk, actor="tina").pk)
+
+
+def result(held):
+    return results([Cancellation.objects.get(pk=held.pk)], now=timezone.now())[held.pk]
+
+
+def until_over(upstream, held, *, delivers):
+    """Let time pass, with or without webhooks, until nothing more is to be sent or looked for."""
+    for _ in range(300):
+        events = upstream.wait(seconds=5)
+        if delivers:
+            receive(events)
+        if held.pk in sending.due(now=timezone.now()):
+            sending.send(held.pk)
+        if Cancellation.objects.get(pk=held.pk).next_attempt_at is None:
+            return
+    raise AssertionError("still under way")
+
+
+@pytest.mark.parametrize("delivers", [True, False])
+def test_a_new_portfolio_order_ends_cancelled(upstream, delivers):
+    pk = placed(upstream)
+    held = sent(pk)
+    assert result(held).fate is Fate.TAKEN
+    until_over(upstream, held, delivers=delivers)
+
+    assert PortfolioOrder.objects.get(pk=pk).cancellation_reason == "CANCELLED_BY_CLIENT"
+    assert result(held).sentence == "Cancelled."
+
+
+@pytest.mark.parametrize("delivers", [True, False])
+def test_one_in_the_middle_ends_with_mixed_children(upstream, delivers):
+    pk = in_the_middle(upstream)
+    held = sent(pk)
+    until_over(upstream, held, delivers=delivers)
+
+    of = Order.objects.filter(portfolio_order_id=pk)
+    filled, cancelled = of.filter(status="FILLED").count(), of.filter(status="CANCELLED").count()
+    it = result(held)
+    assert it.fate is Fate.PARTLY
+    said = f"Cancelled in part: {cancelled} of {of.count()} orders cancelled, {filled} filled"
+    assert it.sentence.startswith(said)
+    assert PortfolioOrder.objects.get(pk=pk).status == "CANCELLED"
+
+
+@pytest.mark.parametrize("delivers", [True, False])
+def test_orders_that_the_venue_keeps_are_filled_though_the_rest_is_cancelled(upstream, delivers):
+    upstream.manners.mixed = True
+    pk = in_the_middle(upstream)
+    held = sent(pk)
+    if delivers:
+        receive(upstream.wait(seconds=2))
+        told = JournalEntry.objects.filter(type="ORDER_CANCELLATION.REJECTED").count()
+        assert f"could not cancel {told} of" in result(held).sentence
+    until_over(upstream, held, delivers=delivers)
+
+    assert PortfolioOrder.objects.get(pk=pk).status == "FILLED"
+    assert statuses(pk) == {"FILLED", "CANCELLED"}
+    it = result(held)
+    assert it.fate is Fate.PARTLY
+    assert "The portfolio order ended as Filled." in it.sentence
+
+
+@pytest.mark.parametrize("delivers", [True, False])
+def test_a_fill_that_wins_the_race_is_shown_as_such(upstream, delivers):
+    pk = placed(upstream)
+    upstream.manners.takes = timedelta(minutes=20)
+    held = sent(pk)
+    assert held.state == "TAKEN"
+    until_over(upstream, held, delivers=delivers)
+
+    assert PortfolioOrder.objects.get(pk=pk).status in {"FILLED", "SETTLED"}
+    assert result(held).sentence == "Filled before the cancel arrived."
+
+
+@pytest.mark.parametrize("delivers", [True, False])
+def test_a_single_order_that_fills_first_is_shown_with_the_rejection(upstream, delivers):
+    pk = upstream.place_order()
+    receive(upstream.events())
+    upstream.manners.takes = timedelta(minutes=20)
+    held = sent(pk, Kind.ORDER)
+    until_over(upstream, held, delivers=delivers)
+    receive(upstream.wait(minutes=20))
+
+    assert Order.objects.get(pk=pk).status == "FILLED"
+    assert result(held).sentence == (
+        "Filled before the cancel arrived. The broker announced that it could not cancel it."
+    )
+
+
+def test_a_rejection_while_the_order_goes_on_is_a_refusal(upstream):
+    pk = upstream.place_order(order_type="LIMIT", quantity="5", limit_price="10")
+    receive(upstream.wait(minutes=1))
+    upstream.manners.heeds = False
+    held = sent(pk, Kind.ORDER)
+    receive(upstream.wait(seconds=2))
+
+    assert result(held).fate is Fate.REFUSED
+    upstream.manners.heeds = True
+    again = sent(pk, Kind.ORDER)  # it is no longer under way
+    receive(upstream.wait(seconds=2))
+    assert result(again).sentence == "Cancelled."
+
+
+def test_an_order_traded_in_part_is_cancelled_in_part(upstream):
+    pk = placed(upstream)
+    traded = None
+    while traded is None:
+        receive(upstream.wait(seconds=5))
+        of = Order.objects.filter(portfolio_order_id=pk, status="PROCESSING")
+        traded = of.filter(executions__isnull=False).first()
+    upstream.manners.heeds = True
+    held = sent(traded.pk, Kind.ORDER)
+    receive(upstream.wait(seconds=2))
+
+    it = result(held)
+    assert (it.fate, it.sentence) == (
+        Fate.PARTLY,
+        "Cancelled in part: what had been traded before stays.",
+    )
+
+
+def test_a_cancellation_changes_nothing_that_a_rebuild_would_not_find(upstream):
+    pk = in_the_middle(upstream)
+    held = sent(pk)
+    until_over(upstream, held, delivers=True)
+
+    assert list(rebuild.compare()) == []
+
+
+def test_a_list_asks_the_same_for_one_and_for_many(upstream):
+    for _ in range(6):
+        sent(placed(upstream))
+        receive(upstream.wait(seconds=9))
+    held = list(Cancellation.objects.all())
+    counts = []
+    for some in (held[:1], held):
+        with CaptureQueriesContext(connection) as statements:
+            assert len(results(some, now=timezone.now())) == len(some)
+        counts.append(len(statements))
+
+    assert counts[0] == counts[1] <= 5
