@@ -8,7 +8,7 @@ ORDER = {
     name: place
     for place, name in enumerate(
         [
-            "PortfolioOrder", "Order", "JournalEntry", "Event", "Delivery", "Subscription",
+            "PortfolioOrder", "Order", "Cancellation", "JournalEntry", "Event", "Delivery", "Subscription",
             "User", "Group", "TOTPDevice", "StaticDevice",
         ]
     )

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from backoffice import health
 from backoffice.together import Rows, ask, first
-from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
+from orders.models import Cancellation, JournalEntry, Order, Outcome, PortfolioOrder
 
 logger = logging.getLogger(__name__)
 
@@ -34,15 +34,18 @@ class OrdersCollector(Collector):
         )
         if held is None:
             return
-        waiting = now - held.pop("pending_since") if held["pending"] else None
-        seconds = max(waiting.total_seconds(), 0) if waiting else 0
-        yield GaugeMetricFamily(
-            "order_desk_pending_seconds", "Age of the head of the queue of entries", seconds
-        )
+        for name, text in AGES.items():
+            since = held.pop(f"{name}_since")
+            seconds = max((now - since).total_seconds(), 0) if since else 0
+            yield GaugeMetricFamily(f"order_desk_{name}_seconds", text, seconds)
         for name, text in TEXTS.items():
             yield GaugeMetricFamily(f"order_desk_{name}", text, held[name])
 
 
+AGES = {
+    "pending": "Age of the head of the queue of entries",
+    "cancellations": "Age of the oldest cancellation under way",
+}
 TEXTS = {
     "pending": "Journal entries that wait to be applied",
     "quarantined": "Journal entries that could not be applied",
@@ -50,13 +53,17 @@ TEXTS = {
     "stale": "Portfolio orders without news for longer than their pace",
     "due": "Portfolio orders and orders to ask the broker about now",
     "overdue": "Those that have been due for more than 5 minutes: the poller is dead or too slow",
+    "cancellations": "Cancellations that are to be sent, or taken and not ended yet",
 }
 
 
 def _questions(now: Any) -> dict[str, Any]:
     entries, orders = JournalEntry.objects, PortfolioOrder.objects
     pending = entries.filter(outcome=Outcome.PENDING)
+    cancelling = Cancellation.objects.filter(next_attempt_at__isnull=False)
     return {
+        "cancellations": Rows(cancelling),
+        "cancellations_since": first(cancelling.order_by("requested_at"), "requested_at"),
         "pending": Rows(pending),
         "pending_since": first(pending.order_by("occurred_at", "id"), "recorded_at"),
         "quarantined": Rows(entries.filter(outcome=Outcome.QUARANTINED)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backoffice.sandbox.manners import Manners
 from backoffice.sandbox.market import EndedError, Market, UnknownError
 from backoffice.sandbox.placements import OrderPlacement, Placement
 from backoffice.sandbox.speed import Speed
@@ -325,3 +326,51 @@ def test_a_hundred_digits_are_traded_to_the_cent():
 
     cents = sum(int(order["cash_amount"].replace(".", "")) for order in market.orders())
     assert cents == int(amount.replace(".", ""))
+
+
+@pytest.mark.parametrize("answer", [404, 409, 422])
+def test_a_late_cancellation_is_refused_in_the_manner_that_is_set(placed, answer):
+    market, portfolio_order_id = placed
+    now = until(market, portfolio_order_id, "FILLED")
+    order_id = market.portfolio_order(portfolio_order_id)["orders"][0]["id"]
+    market.manners = Manners(late=answer, late_order=answer)
+
+    for cancel, pk in ((market.cancel, portfolio_order_id), (market.cancel_order, order_id)):
+        with pytest.raises(EndedError) as refused:
+            cancel(pk, now=now)
+        assert refused.value.status == answer
+
+
+def test_a_slow_cancellation_loses_to_the_fill(placed):
+    market, portfolio_order_id = placed
+    market.manners = Manners(takes=30 * DAY)
+    market.cancel(portfolio_order_id, now=NOW)
+    market.advance(NOW + 60 * DAY)
+
+    assert market.portfolio_order(portfolio_order_id)["status"] == "SETTLED"
+
+
+def test_orders_that_heed_no_cancellation_go_on_and_their_rejections_are_announced(placed):
+    market, portfolio_order_id = placed
+    market.manners = Manners(mixed=True, heeds=False)
+    now = until(market, portfolio_order_id, "PROCESSING")
+    market.cancel(portfolio_order_id, now=now)
+    told = market.advance(now + 30 * DAY)
+
+    held = market.portfolio_order(portfolio_order_id)
+    ends = Counter(child["status"] for child in held["orders"])
+    rejected = [event for event in told if event.type == "ORDER_CANCELLATION.REJECTED"]
+    assert len({event.id for event in rejected}) == len(rejected) == ends["FILLED"] > 0
+    assert held["status"] == "SETTLED"
+
+
+@pytest.mark.parametrize("senseless", [{"taken": 200}, {"late": 500}, {"late_order": 0}])
+def test_manners_that_make_no_sense_are_refused(senseless):
+    with pytest.raises(ValueError, match=r"is 202 or 204|is no answer"):
+        Manners.from_document(senseless)
+
+
+def test_manners_are_read_from_json_with_seconds():
+    assert Manners.from_document({"takes": 1.5, "mixed": True}) == Manners(
+        takes=timedelta(seconds=1.5), mixed=True
+    )

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orders import search
+from orders.admin.cancelling import CancelAdmin, requests_notices
 from orders.admin.filters import (
     OrderFreshnessFilter,
     PlacedFilter,
@@ -18,7 +19,6 @@ from orders.admin.filters import (
     StatusFilter,
 )
 from orders.admin.history import show
-from orders.admin.pages import OrderPageAdmin
 from orders.admin.payloads import payloads
 from orders.admin.problems import OrderProblemFilter
 from orders.lifecycle import Kind
@@ -30,7 +30,7 @@ from orders.timeline.notices import notices
 
 
 @admin.register(Order)
-class OrderAdmin(OrderPageAdmin):
+class OrderAdmin(CancelAdmin):
     """Browse, search and filter orders."""
 
     kind = Kind.ORDER
@@ -78,7 +78,7 @@ class OrderAdmin(OrderPageAdmin):
         """Return its place among the orders beside it, its notices, history and executions."""
         history = history_of_order(row)
         shown = show(history, request, [Filter.ALL, Filter.PROBLEMS, Filter.CHECKS])
-        frame = self.frame(row)
+        frame, now = self.frame(row), timezone.now()
         return {
             **frame,
             **_place(row),
@@ -86,9 +86,10 @@ class OrderAdmin(OrderPageAdmin):
             "history": shown,
             "payloads": payloads(shown.singles, request),
             "executions": row.executions.order_by("transaction_time", "pk"),
-            "notices": notices(
-                row, is_stale=frame["is_stale"], orders=[], history=history, now=timezone.now()
-            ),
+            "notices": [
+                *requests_notices(row, now=now),
+                *notices(row, is_stale=frame["is_stale"], orders=[], history=history, now=now),
+            ],
         }
 
 

@@ -19,7 +19,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from backoffice import doorbell
 from orders import journal, tasks
@@ -44,7 +44,8 @@ LEVELS = {
     Verdict.BUSY: messages.WARNING,
     Verdict.SKIPPED: messages.WARNING,
 }
-Button = Callable[[HttpRequest, Any], HttpResponseBase]  # the second is the key of the row
+Button = Callable[[HttpRequest, Any], HttpResponseBase]  # the second is ``pk``, the key of the row
+View = Callable[..., HttpResponseBase]
 
 
 class PageAdmin(DeskList):
@@ -102,14 +103,23 @@ class PageAdmin(DeskList):
 
         ``key`` is the converter of the row's key.
         """
+        view = require_POST(self.guarded(permission, press))
+        return path(f"<{key}:pk>/{name}/", view, name=self._name(name))
 
-        def guarded(request: HttpRequest, pk: UUID | int) -> HttpResponseBase:
+    def question(self, name: str, permission: str, ask: Button, *, key: str = "uuid") -> URLPattern:
+        """Return the URL of the page that asks before a button is pressed, for the same people."""
+        view = require_safe(self.guarded(permission, ask))
+        return path(f"<{key}:pk>/{name}/", view, name=self._name(name))
+
+    def guarded(self, permission: str, view: View) -> View:
+        """Return a view for those only who may see the list and have the permission."""
+
+        def inner(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
             if not (self.has_view_permission(request) and request.user.has_perm(permission)):
                 raise PermissionDenied
-            return press(request, pk)
+            return view(request, **arguments)
 
-        view = require_POST(self.admin_site.admin_view(guarded))
-        return path(f"<{key}:pk>/{name}/", view, name=self._name(name))
+        return self.admin_site.admin_view(inner)
 
     def to_page(self, pk: UUID | int, entry_id: int | None = None) -> HttpResponse:
         """Lead back to the page of a row, to an entry of its history."""

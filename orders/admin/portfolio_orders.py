@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from orders import search
 from orders.admin.bulk import refetch_selected
+from orders.admin.cancelling import CancelAdmin, requests_notices
 from orders.admin.columns import PortfolioOrderChangeList, progress_column
 from orders.admin.downloads import export_history, export_orders, history_of_one
 from orders.admin.filters import (
@@ -23,7 +24,7 @@ from orders.admin.filters import (
     TypeFilter,
 )
 from orders.admin.history import show
-from orders.admin.pages import EXPORT, REFETCH, OrderPageAdmin
+from orders.admin.pages import EXPORT, REFETCH
 from orders.admin.pagination import TabbedPaginator
 from orders.admin.payloads import payloads
 from orders.admin.problems import ProblemFilter
@@ -38,7 +39,7 @@ from orders.timeline.notices import notices
 
 
 @admin.register(PortfolioOrder)
-class PortfolioOrderAdmin(OrderPageAdmin):
+class PortfolioOrderAdmin(CancelAdmin):
     """Browse, search, filter, refetch and export portfolio orders."""
 
     kind = Kind.PORTFOLIO_ORDER
@@ -95,7 +96,7 @@ class PortfolioOrderAdmin(OrderPageAdmin):
         )
         history = history_of(row, orders)
         shown = show(history, request, list(Filter))
-        frame = self.frame(row)
+        frame, now = self.frame(row), timezone.now()
         return {
             **frame,
             "orders": orders,
@@ -104,13 +105,10 @@ class PortfolioOrderAdmin(OrderPageAdmin):
             "timeline": history,
             "history": shown,
             "payloads": payloads(shown.singles, request),
-            "notices": notices(
-                row,
-                is_stale=frame["is_stale"],
-                orders=orders,
-                history=history,
-                now=timezone.now(),
-            ),
+            "notices": [
+                *requests_notices(row, now=now),
+                *notices(row, is_stale=frame["is_stale"], orders=orders, history=history, now=now),
+            ],
         }
 
 

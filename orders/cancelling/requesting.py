@@ -76,13 +76,14 @@ def request(
 def why_not(kind: Kind, pk: UUID) -> str:
     """Return why an order cannot be cancelled; "" if one may try."""
     status = MODELS[kind].objects.filter(pk=pk).values_list("status", flat=True).first()
-    if status is None:
-        return "It is not known here."
-    return (
-        f"It has ended: {status_word(status)}. There is nothing to cancel."
-        if status in ENDS
-        else ""
-    )
+    return "It is not known here." if status is None else why_not_in(status)
+
+
+def why_not_in(status: str) -> str:
+    """Return why an order cannot be cancelled that has this status; "" if one may try."""
+    if status not in ENDS:
+        return ""
+    return f"It has ended: {status_word(status)}. There is nothing to cancel."
 
 
 def under_way(kind: Kind, pk: UUID, *, now: datetime) -> Cancellation | None:

@@ -8,16 +8,16 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import F
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 
 from backoffice.investment_api.errors import InvestmentAPIError
 from orders.admin.pages import PageAdmin
@@ -45,7 +45,6 @@ BADGES = {
     State.SILENT: pill("failed", "stale", "Silent"),
     State.UNCHECKED: pill("stale", "unknown", "Unchecked"),
 }
-View = Callable[..., HttpResponseBase]
 
 
 class SubscriptionChangeList(ChangeList):
@@ -111,14 +110,10 @@ class SubscriptionAdmin(PageAdmin):
 
     def get_urls(self) -> list[Any]:
         """Add the buttons, and the question before a deletion."""
-        guard = self._guarded
+        set_up = require_POST(self.guarded(MANAGE, self.press_set_up))
         return [
-            path("set_up/", require_POST(guard(self.press_set_up)), name=self._name("set_up")),
-            path(
-                "<uuid:pk>/confirm_delete/",
-                require_safe(guard(self.confirm_delete)),
-                name=self._name("confirm_delete"),
-            ),
+            path("set_up/", set_up, name=self._name("set_up")),
+            self.question("confirm_delete", MANAGE, self.confirm_delete),
             self.button("test", MANAGE, self.press_test),
             self.button("delete", MANAGE, self.press_delete),
             *super().get_urls(),
@@ -205,14 +200,6 @@ class SubscriptionAdmin(PageAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The list whose rows know which is ours."""
         return SubscriptionChangeList
-
-    def _guarded(self, view: View) -> View:
-        def guarded(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
-            if not (self.has_view_permission(request) and request.user.has_perm(MANAGE)):
-                raise PermissionDenied
-            return view(request, **arguments)
-
-        return self.admin_site.admin_view(guarded)
 
 
 def marked(row: Subscription, ours: UUID | None) -> SafeString:

@@ -15,12 +15,14 @@ from backoffice.management import dates
 from backoffice.management.migrated import MigratedCommand
 from orders.asking import asks, discovery, polling
 from orders.asking.feedback import Result, Verdict
+from orders.cancelling import sending as cancelling
 
 
 class Command(MigratedCommand):
     help = (
-        "Ask the broker about all that is due, once. With --since, list the portfolio orders created "
-        "from then on instead, and record those unknown here. Exits with 1 if anything failed."
+        "Send what is due to be sent and ask the broker about all that is due, once. With --since, "
+        "list the portfolio orders created from then on instead, and record those unknown here. "
+        "Exits with 1 if anything failed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -33,9 +35,23 @@ class Command(MigratedCommand):
 
     def handle(self, *, since: datetime | None, **_: Any) -> None:
         try:
-            self._poll() if since is None else self._list(since)
+            if since is not None:
+                return self._list(since)
+            self._send()
+            self._poll()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
+
+    def _send(self) -> None:
+        """Send what workers would: people wait for these first."""
+        cancelled = cancelling.due(now=timezone.now())
+        for number in cancelled:
+            cancelling.send(number)
+        if cancelled:
+            count = len(cancelled)
+            self.stdout.write(
+                f"Sent or looked after {count} cancellation{'' if count == 1 else 's'}."
+            )
 
     def _poll(self) -> None:
         counts: Counter[str] = Counter()
