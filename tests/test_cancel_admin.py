@@ -17,6 +17,7 @@ from orders import tasks
 from orders.cancelling import requesting, sending
 from orders.lifecycle import Kind
 from orders.models import Cancellation, JournalEntry, Order, PortfolioOrder
+from tests import cancelling
 from tests.staff import LIST, ORDERS, browser, html, messages, page, words
 from tests.upstream import receive, running
 
@@ -32,9 +33,7 @@ def upstream(settings):
 
 @pytest.fixture
 def placed(upstream):
-    pk = upstream.place()
-    receive(upstream.events())
-    return pk
+    return cancelling.placed(upstream)
 
 
 @pytest.fixture

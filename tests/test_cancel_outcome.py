@@ -133,14 +133,14 @@ REFUSED = Asked("REFUSED", reason="DELETE /x: 409 Conflict", next_attempt_at=Non
             REFUSED,
             order("PROCESSING"),
             Fate.REFUSED,
-            "Refused: DELETE /x: 409 Conflict. The order goes on.",
+            "Refused: DELETE /x: 409 Conflict. It goes on.",
         ),
         (
             Asked("REFUSED", attempts=2, reason="DELETE /x: 404 Not found", next_attempt_at=None),
             order("NEW"),
             Fate.REFUSED,
             (
-                "Refused: DELETE /x: 404 Not found. The order goes on. "
+                "Refused: DELETE /x: 404 Not found. It goes on. "
                 "An earlier attempt was not answered and may yet be carried out."
             ),
         ),
@@ -148,7 +148,7 @@ REFUSED = Asked("REFUSED", reason="DELETE /x: 409 Conflict", next_attempt_at=Non
             Asked(),
             order("PROCESSING", rejected=1),
             Fate.REFUSED,
-            "Taken at first. The broker announced that it could not cancel it. The order goes on.",
+            "Taken at first. The broker announced that it could not cancel it. It goes on.",
         ),
         (
             Asked(),
@@ -156,7 +156,7 @@ REFUSED = Asked("REFUSED", reason="DELETE /x: 409 Conflict", next_attempt_at=Non
             Fate.REFUSED,
             (
                 "Taken at first. The broker announced that it could not cancel it: Too late. "
-                "The order goes on."
+                "It goes on."
             ),
         ),
         (

@@ -13,6 +13,7 @@ from orders.cancelling.outcome import Fate
 from orders.cancelling.results import results
 from orders.lifecycle import Kind
 from orders.models import Cancellation, JournalEntry, Order, PortfolioOrder
+from tests.cancelling import in_the_middle, placed, statuses
 from tests.upstream import receive, running
 
 pytestmark = pytest.mark.django_db
@@ -22,24 +23,6 @@ pytestmark = pytest.mark.django_db
 def upstream(settings):
     with running(settings) as upstream:
         yield upstream
-
-
-def placed(upstream):
-    pk = upstream.place()
-    receive(upstream.events())
-    return pk
-
-
-def in_the_middle(upstream):
-    """Return a portfolio order of which some orders are filled and some are at the venue."""
-    pk = placed(upstream)
-    while not {"FILLED", "PROCESSING"} <= statuses(pk):
-        receive(upstream.wait(seconds=5))
-    return pk
-
-
-def statuses(pk):
-    return set(Order.objects.filter(portfolio_order_id=pk).values_list("status", flat=True))
 
 
 def sent(pk, kind=Kind.PORTFOLIO_ORDER):

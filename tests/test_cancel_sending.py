@@ -1,11 +1,10 @@
 """Cancelling: a request with a life of its own, over HTTP against the stand-in; never a fact about the order."""
 
 from datetime import timedelta
-from threading import Barrier, Thread
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from backoffice.investment_api.answers import Answer
@@ -15,6 +14,7 @@ from orders.cancelling import attempts, concluding, requesting, schedule, sendin
 from orders.cancelling.requesting import AlreadyAskedError, NotPossibleError
 from orders.lifecycle import Kind
 from orders.models import Cancellation, CancellationState, JournalEntry, Order, PortfolioOrder
+from tests import cancelling
 from tests.upstream import receive, running
 
 PORTFOLIO_ORDER, ORDER = Kind.PORTFOLIO_ORDER, Kind.ORDER
@@ -31,10 +31,7 @@ def upstream(settings):
 
 @pytest.fixture
 def placed(upstream):
-    """A new portfolio order, known here."""
-    pk = upstream.place()
-    receive(upstream.events())
-    return pk
+    return cancelling.placed(upstream)
 
 
 def ask(pk, kind=PORTFOLIO_ORDER):
@@ -316,21 +313,9 @@ def test_a_send_inside_a_transaction_is_refused(upstream, placed, transactional_
 
 
 def test_two_workers_send_it_once(upstream, transactional_db):
-    pk = upstream.place()
-    receive(upstream.events())
-    held = ask(pk)
-    barrier = Barrier(2)
+    held = ask(cancelling.placed(upstream))
 
-    def work():
-        barrier.wait()
-        sending.send(held.pk)
-        connections.close_all()
-
-    threads = [Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    cancelling.twice_at_once(lambda: sending.send(held.pk))
     assert len(deletions(upstream)) == 1
     assert Cancellation.objects.get(pk=held.pk).attempts == 1
 
@@ -355,23 +340,15 @@ def test_the_database_holds_one_open_request_for_an_order(upstream, placed):
 
 
 def test_two_who_press_at_once_make_one_request(upstream, transactional_db):
-    pk = upstream.place()
-    receive(upstream.events())
-    barrier, told = Barrier(2), []
+    pk, told = cancelling.placed(upstream), []
 
     def press():
-        barrier.wait()
         try:
             ask(pk)
         except AlreadyAskedError as error:
             told.append(error)
-        connections.close_all()
 
-    threads = [Thread(target=press) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    cancelling.twice_at_once(press)
     assert Cancellation.objects.count() == len(told) == 1
     assert words(pk) == ["REQUESTED"]
 

@@ -157,7 +157,7 @@ def _unknown(asked: Asked, now: datetime) -> Result:
 
 def _taken(asked: Asked, held: Held) -> Result:
     if held.rejected and held.kind is Kind.ORDER:
-        return Result(Fate.REFUSED, f"Taken at first. {_rejected(held)} The order goes on.")
+        return Result(Fate.REFUSED, f"Taken at first. {_rejected(held)} It goes on.")
     if held.rejected:
         return Result(Fate.TAKEN, f"Taken by the broker. {_rejected(held)} They go on.")
     if asked.next_attempt_at is None:
@@ -168,7 +168,7 @@ def _taken(asked: Asked, held: Held) -> Result:
 
 
 def _refused(asked: Asked) -> Result:
-    text = f"Refused: {_plain(asked.reason)}. The order goes on."
+    text = f"Refused: {_plain(asked.reason)}. It goes on."
     if asked.attempts > 1:
         text += " An earlier attempt was not answered and may yet be carried out."
     return Result(Fate.REFUSED, text)
