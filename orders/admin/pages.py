@@ -44,8 +44,9 @@ LEVELS = {
     Verdict.BUSY: messages.WARNING,
     Verdict.SKIPPED: messages.WARNING,
 }
-Button = Callable[[HttpRequest, Any], HttpResponseBase]  # the second is ``pk``, the key of the row
-View = Callable[..., HttpResponseBase]
+View = Callable[
+    ..., HttpResponseBase
+]  # of a request and, where its URL names one, the key of a row
 
 
 class PageAdmin(DeskList):
@@ -98,28 +99,28 @@ class PageAdmin(DeskList):
         """Lead to the page: Django's log of changes has nothing to tell of what nobody changes."""
         return redirect(f"admin:{self._name('change')}", object_id)
 
-    def button(self, name: str, permission: str, press: Button, *, key: str = "uuid") -> URLPattern:
+    def button(self, name: str, permission: str, press: View, *, key: str = "uuid") -> URLPattern:
         """Return the URL of a button: POST only, and only for those who have the permission.
 
         ``key`` is the converter of the row's key.
         """
-        view = require_POST(self.guarded(permission, press))
+        view = require_POST(self.guarded(press, permission))
         return path(f"<{key}:pk>/{name}/", view, name=self._name(name))
 
-    def question(self, name: str, permission: str, ask: Button, *, key: str = "uuid") -> URLPattern:
+    def question(self, name: str, permission: str, ask: View, *, key: str = "uuid") -> URLPattern:
         """Return the URL of the page that asks before a button is pressed, for the same people."""
-        view = require_safe(self.guarded(permission, ask))
+        view = require_safe(self.guarded(ask, permission))
         return path(f"<{key}:pk>/{name}/", view, name=self._name(name))
 
-    def guarded(self, permission: str, view: View) -> View:
-        """Return a view for those only who may see the list and have the permission."""
+    def guarded(self, view: View, *permissions: str) -> View:
+        """Return a view for those who may see the list and have one of these permissions."""
 
-        def inner(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
-            if not (self.has_view_permission(request) and request.user.has_perm(permission)):
+        def guarded(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+            if not (self.has_view_permission(request) and has_any(request, *permissions)):
                 raise PermissionDenied
             return view(request, **arguments)
 
-        return self.admin_site.admin_view(inner)
+        return self.admin_site.admin_view(guarded)
 
     def to_page(self, pk: UUID | int, entry_id: int | None = None) -> HttpResponse:
         """Lead back to the page of a row, to an entry of its history."""
@@ -189,6 +190,11 @@ class OrderPageAdmin(TrackedList, PageAdmin):
 
     def _row_or_404(self, pk: UUID) -> None:
         get_object_or_404(self.model, pk=pk)
+
+
+def has_any(request: HttpRequest, *permissions: str) -> bool:
+    """Whether this person has at least one of these permissions."""
+    return any(map(request.user.has_perm, permissions))
 
 
 def _refetch(kind: Kind, pk: UUID, *, actor: str) -> Result:

@@ -1,4 +1,4 @@
-"""The tabs above the list of portfolio orders: the questions that staff ask all day, some with a count.
+"""The tabs above the lists: the questions that staff ask all day, some with a count.
 
 A tab is a choice of one filter, so its address is the same as the filter's.
 """
@@ -27,7 +27,6 @@ TABS: Mapping[str, tuple[str, str]] = {  # the filter and its choice
     "Cancelled": ("status", "CANCELLED"),
     "Problems": ("problem", "any"),
 }
-FILTERS = ("status", "freshness", "problem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +62,17 @@ def tabs(
     chosen: Mapping[str, str],
     counts: Mapping[str, int],
     query: Callable[[dict[str, str], list[str]], str],
+    of: Mapping[str, tuple[str, str]] = TABS,
 ) -> list[Tab]:
     """Return the tabs; each keeps what is searched for, and every filter that is no tab's.
 
     ``chosen`` are the parameters of the page, ``query`` makes its query with some added and some removed.
     """
-    now = {name: chosen[name] for name in FILTERS if name in chosen}
+    filters = [name for name, _ in of.values() if name]
+    now = {name: chosen[name] for name in filters if name in chosen}
     return [
-        Tab(
-            label, query(wanted, list(FILTERS)), _count(counts.get(label)), is_current=now == wanted
-        )
-        for label, (name, value) in TABS.items()
+        Tab(label, query(wanted, filters), _count(counts.get(label)), is_current=now == wanted)
+        for label, (name, value) in of.items()
         for wanted in [{name: value} if name else {}]
     ]
 

@@ -110,7 +110,7 @@ class SubscriptionAdmin(PageAdmin):
 
     def get_urls(self) -> list[Any]:
         """Add the buttons, and the question before a deletion."""
-        set_up = require_POST(self.guarded(MANAGE, self.press_set_up))
+        set_up = require_POST(self.guarded(self.press_set_up, MANAGE))
         return [
             path("set_up/", set_up, name=self._name("set_up")),
             self.question("confirm_delete", MANAGE, self.confirm_delete),
