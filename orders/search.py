@@ -8,11 +8,12 @@ the whole table.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from orders.models import Execution, JournalEntry, Order, PortfolioOrder
+from orders.models import Execution, JournalEntry, Order, Placement, PortfolioOrder
 
 ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 HEX = re.compile(r"[0-9a-f]{6,32}")
@@ -138,14 +139,10 @@ def orders(rows: QuerySet[Order], text: str) -> QuerySet[Order]:
 
 def entries(rows: QuerySet[JournalEntry], text: str) -> QuerySet[JournalEntry]:
     """Return those of ``rows`` that are the event pasted, repeat it, or are about what was pasted."""
-    ids = JournalEntry.objects
-    columns = ("event_id", "repeat_of", "portfolio_order_id", "order_id")
     match classify(text):
-        case Id(id=pk):
-            return _any(rows, [ids.filter(**{column: pk}) for column in columns])
-        case IdPrefix(first=first, last=last):
-            questions = [ids.filter(**{f"{column}__range": (first, last)}) for column in columns]
-            return _any(rows, questions)
+        case Id() | IdPrefix() as term:
+            columns = ("event_id", "repeat_of", "portfolio_order_id", "order_id")
+            return _having(rows, columns, term)
         case Isin(isin=isin):
             holding = Order.objects.filter(instrument_id=isin).order_by()
             return rows.filter(order_id__in=holding.values("pk"))
@@ -154,11 +151,31 @@ def entries(rows: QuerySet[JournalEntry], text: str) -> QuerySet[JournalEntry]:
     return rows
 
 
+def placements(rows: QuerySet[Placement], text: str) -> QuerySet[Placement]:
+    """Return those of ``rows`` that have, or whose account or portfolio order has, the id pasted."""
+    match classify(text):
+        case Id() | IdPrefix() as term:
+            return _having(rows, ("pk", "account_id", "portfolio_order_id"), term)
+        case None:
+            return rows
+    return rows.none()  # a placement has no ISIN and no reference
+
+
 def _referring(text: str) -> QuerySet[PortfolioOrder]:
     """Return the portfolio orders whose client reference starts with ``text``."""
     # The index leaves out rows without one; saying so here lets it serve.
     given = PortfolioOrder.objects.exclude(client_reference="")
     return given.filter(client_reference__startswith=text).order_by()
+
+
+def _having(rows: QuerySet, columns: Sequence[str], term: Id | IdPrefix) -> QuerySet:
+    """Return the rows that have an id, or one with these first characters, in one of these columns."""
+    if isinstance(term, Id):
+        wanted = [Q((column, term.id)) for column in columns]
+    else:
+        wanted = [Q((f"{column}__range", (term.first, term.last))) for column in columns]
+    model: Any = rows.model
+    return _any(rows, [model.objects.filter(question) for question in wanted])
 
 
 def _any(rows: QuerySet, questions: Sequence[QuerySet]) -> QuerySet:
@@ -171,6 +188,7 @@ def _any(rows: QuerySet, questions: Sequence[QuerySet]) -> QuerySet:
         (Order, Execution): "order_id",
         (Order, JournalEntry): "order_id",
         (JournalEntry, JournalEntry): "pk",
+        (Placement, Placement): "pk",
     }
     first, *rest = [
         question.order_by().values_list(columns[rows.model, question.model])
