@@ -8,8 +8,8 @@ ORDER = {
     name: place
     for place, name in enumerate(
         [
-            "PortfolioOrder", "Order", "Cancellation", "JournalEntry", "Event", "Delivery", "Subscription",
-            "User", "Group", "TOTPDevice", "StaticDevice",
+            "PortfolioOrder", "Order", "Placement", "Cancellation", "JournalEntry", "Event", "Delivery",
+            "Subscription", "User", "Group", "TOTPDevice", "StaticDevice",
         ]
     )
 }  # fmt: skip

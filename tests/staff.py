@@ -3,7 +3,7 @@
 import re
 from html import unescape
 
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 LIST = "/admin/orders/portfolioorder/"
@@ -18,6 +18,16 @@ def browser(group="", *, name="mira", checks_csrf=False):
     if group:
         user.groups.add(Group.objects.get(name=group))
     client = Client(enforce_csrf_checks=checks_csrf)
+    client.force_login(user, backend=BACKEND)
+    return client
+
+
+def who_may(*codenames, name="mira"):
+    """Return a browser of somebody with these permissions alone; groups are away in tests in a real browser."""
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    assert user.user_permissions.count() == len(codenames)
+    client = Client()
     client.force_login(user, backend=BACKEND)
     return client
 

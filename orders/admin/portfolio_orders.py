@@ -30,12 +30,14 @@ from orders.admin.payloads import payloads
 from orders.admin.problems import ProblemFilter
 from orders.export.amounts import average_price
 from orders.lifecycle import SETTLING, Kind, is_final
-from orders.models import Execution, Order, PortfolioOrder
+from orders.models import Execution, Order, Placement, PortfolioOrder
 from orders.progress import Progress
 from orders.templatetags.desk import humanised
 from orders.timeline.history import history_of
 from orders.timeline.items import Filter
 from orders.timeline.notices import notices
+
+VIEW_PLACEMENT = "orders.view_placement"
 
 
 @admin.register(PortfolioOrder)
@@ -100,6 +102,7 @@ class PortfolioOrderAdmin(CancelAdmin):
         return {
             **frame,
             "orders": orders,
+            "placement": placement_of(row) if request.user.has_perm(VIEW_PLACEMENT) else None,
             "export_url": reverse("admin:orders_portfolioorder_history_csv", args=[row.pk]),
             "progress": Progress(Counter(order.status for order in orders)) if orders else None,
             "timeline": history,
@@ -110,6 +113,11 @@ class PortfolioOrderAdmin(CancelAdmin):
                 *notices(row, is_stale=frame["is_stale"], orders=orders, history=history, now=now),
             ],
         }
+
+
+def placement_of(row: PortfolioOrder) -> Placement | None:
+    """Return the placement that a portfolio order came of; None where it was not placed here."""
+    return Placement.objects.filter(portfolio_order_id=row.pk).only("submitted_by").first()
 
 
 def with_trades(rows: QuerySet[Order]) -> list[Any]:

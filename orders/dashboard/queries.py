@@ -13,6 +13,7 @@ from django.db.models.functions import TruncHour
 from backoffice.admin import CAP
 from backoffice.panels import recent
 from backoffice.together import Quantile, Rows, ask, first
+from orders.dashboard import placements
 from orders.journal import DISCOVERY
 from orders.lifecycle import KNOWN_STATUSES, OPEN_STATUSES, SETTLING
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
@@ -25,6 +26,7 @@ WEEK = timedelta(days=7)
 LONGEST_WAY = timedelta(days=4)
 STALEST = 6
 MOST = CAP + 1  # counted at most: "10,000+"
+NUMBERS = "orders"  # what they are remembered as
 SAMPLE = 10_000  # rows that a median is taken of
 SHOWN = [
     "pk", "status", "type", "cash_amount", "currency", "problems", "news_at", "check_after",
@@ -42,12 +44,18 @@ class StaleOrder:
 
 
 def numbers(now: datetime) -> dict[str, Any]:
-    """Return the numbers of the tiles and of the worker's line, with one statement; "at" is their moment."""
+    """Return the numbers of tiles, notices and the worker's line, with one statement; "at" is their moment."""
 
     def read() -> dict[str, Any]:
-        return ask(**_orders(now), **_filled(now), **_recovered(now), **_worker(now))
+        return ask(
+            **_orders(now),
+            **_filled(now),
+            **_recovered(now),
+            **_worker(now),
+            **placements.questions(now),
+        )
 
-    return recent("orders", lambda: {"at": now, **read()})
+    return recent(NUMBERS, lambda: {"at": now, **read()})
 
 
 def _orders(now: datetime) -> dict[str, Any]:

@@ -146,6 +146,11 @@ def next_check(row: PortfolioOrder | Order) -> SafeString | str:
     if moment is None:
         ended = is_final(kind_of(row), row.status)
         return "none, order is final" if ended else "with its portfolio order"
+    return due(moment)
+
+
+def due(moment: datetime) -> SafeString | str:
+    """Return when something is done next; in amber how long ago it should have been."""
     late = timezone.now() - moment
     if late < JUST_NOW:
         return ago(moment)
