@@ -22,7 +22,7 @@ from orders.admin.pages import LEVELS, REFETCH
 from orders.asking import checking, feedback
 from orders.asking.feedback import Result, Verdict
 from orders.lifecycle import Kind
-from orders.models import Execution, JournalEntry, Order, PortfolioOrder
+from orders.models import Execution, JournalEntry, Order, Placement, PortfolioOrder
 from orders.search import Id, IdPrefix
 from orders.tracked import Source
 from webhooks.models import Delivery
@@ -76,9 +76,11 @@ def _pages(text: str, term: search.Term | None) -> Iterator[Page]:
         for order_id in Execution.objects.filter(pk=term.id).values_list("order_id", flat=True):
             yield "orders_order", order_id
         yield from _first(JournalEntry, event_id=term.id)
+        yield from _first(Placement, pk=term.id)
     if isinstance(term, IdPrefix):
         yield from _first(PortfolioOrder, pk__range=(term.first, term.last))
         yield from _first(Order, pk__range=(term.first, term.last))
+        yield from _first(Placement, pk__range=(term.first, term.last))
     if text.isascii() and text.isdecimal() and len(text) <= 18:
         yield from _first(Delivery, pk=int(text))
 
