@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,20 @@ from .transport import Response, Transport
 DEADLINE = 30.0  # seconds for a call, waiting for the budget and for a token included
 PAGE = 200
 OVERLAP = 20  # entries of a page that are read again with the next one
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list: its entries from ``offset`` on; ``total`` is infinite where upstream does not say."""
+
+    entries: list[Object]
+    offset: int
+    total: float
+
+    @property
+    def is_last(self) -> bool:
+        """Return whether nothing follows."""
+        return not self.entries or self.offset + len(self.entries) >= self.total
 
 
 class Calls:
@@ -87,17 +102,21 @@ class Calls:
         """Yield each entry of a list once, though it may move while it is read."""
         offset, seen = 0, set[str]()
         while True:
-            page = {**params, "offset": str(offset), "limit": str(PAGE)}
-            answer = self.call("GET", path, params=page, urgency=urgency)
-            entries = objects_in(answer, "data", f"GET {path}")
-            for entry in entries:
+            page = self._page(path, params, offset=offset, urgency=urgency)
+            for entry in page.entries:
                 key = str(entry.get("id"))
                 if key not in seen:
                     seen.add(key)
                     yield entry
-            if not entries or offset + len(entries) >= total_count(answer):
+            if page.is_last:
                 return
-            offset += len(entries) - min(OVERLAP, len(entries) // 2)
+            offset += len(page.entries) - min(OVERLAP, len(page.entries) // 2)
+
+    def _page(self, path: str, params: Mapping[str, str], *, offset: int, urgency: Urgency) -> Page:
+        """Return the part of a list that begins at ``offset``."""
+        part = {**params, "offset": str(offset), "limit": str(PAGE)}
+        answer = self.call("GET", path, params=part, urgency=urgency)
+        return Page(objects_in(answer, "data", f"GET {path}"), offset, total_count(answer))
 
 
 def _content(body: Any) -> bytes:

@@ -15,7 +15,7 @@ from django.dispatch import receiver
 from .answers import Answer, Object, object_in, objects_in
 from .auth import Credentials, Scope
 from .budget import Budget, Urgency
-from .calls import DEADLINE, Calls
+from .calls import DEADLINE, Calls, Page
 
 STATUSES = ("NEW", "PROCESSING", "FILLED", "CANCELLED")
 
@@ -63,12 +63,21 @@ class InvestmentAPI(Calls):
 
         Of all accounts, or of ``account_id``.
         """
-        params = {"sort": "id", "order": "ASC", "start_date": _rfc3339(since)}
-        if account_id is not None:
-            params["account_id"] = str(account_id)
-        if until is not None:
-            params["end_date"] = _rfc3339(until)
+        params = _created(since, until, account_id)
         return self._pages("/portfolios/orders", params, urgency=urgency)
+
+    def portfolio_orders_from(
+        self,
+        offset: int,
+        *,
+        since: datetime,
+        until: datetime | None = None,
+        account_id: UUID | None = None,
+        urgency: Urgency = Urgency.BACKGROUND,
+    ) -> Page:
+        """Return one page of the same list, by id: for who must be able to go on where they were."""
+        params = _created(since, until, account_id)
+        return self._page("/portfolios/orders", params, offset=offset, urgency=urgency)
 
     def account_orders(
         self,
@@ -84,14 +93,22 @@ class InvestmentAPI(Calls):
         Always asks by status, since upstream takes a missing one for FILLED. An order that moves
         on meanwhile may come twice, the later state last.
         """
-        params = {"order": "ASC"}
-        if since is not None:
-            params["date_created_from"] = _rfc3339(since)
-        if until is not None:
-            params["date_created_to"] = _rfc3339(until)
         for status in statuses:
-            path = f"/accounts/{account_id}/orders"
-            yield from self._pages(path, {**params, "status": status}, urgency=urgency)
+            path, params = _by_status(account_id, status, since, until)
+            yield from self._pages(path, params, urgency=urgency)
+
+    def account_orders_from(
+        self,
+        offset: int,
+        account_id: UUID,
+        *,
+        status: str,
+        until: datetime | None = None,
+        urgency: Urgency = Urgency.BACKGROUND,
+    ) -> Page:
+        """Return one page of an account's orders with one status."""
+        path, params = _by_status(account_id, status, None, until)
+        return self._page(path, params, offset=offset, urgency=urgency)
 
     def verify_keys(self, *, urgency: Urgency = Urgency.BACKGROUND) -> list[Object]:
         """Return the JWKs that deliveries are signed with."""
@@ -202,6 +219,26 @@ def _from_settings() -> InvestmentAPI:
 def _settings_changed(*, setting: str, **_: object) -> None:
     if setting == "REDIS_URL" or setting.startswith("INVESTMENT_API_"):
         forget_api()
+
+
+def _created(since: datetime, until: datetime | None, account_id: UUID | None) -> dict[str, str]:
+    params = {"sort": "id", "order": "ASC", "start_date": _rfc3339(since)}
+    if account_id is not None:
+        params["account_id"] = str(account_id)
+    if until is not None:
+        params["end_date"] = _rfc3339(until)
+    return params
+
+
+def _by_status(
+    account_id: UUID, status: str, since: datetime | None, until: datetime | None
+) -> tuple[str, dict[str, str]]:
+    params = {"order": "ASC", "status": status}
+    if since is not None:
+        params["date_created_from"] = _rfc3339(since)
+    if until is not None:
+        params["date_created_to"] = _rfc3339(until)
+    return f"/accounts/{account_id}/orders", params
 
 
 def _rfc3339(moment: datetime) -> str:
