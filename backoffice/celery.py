@@ -59,6 +59,11 @@ app.config_from_object(
                 "schedule": 60,
                 "options": {"expires": 60},
             },
+            "reconcile-nightly": {
+                "task": "orders.tasks.reconcile_nightly",
+                "schedule": 60,
+                "options": {"expires": 60},
+            },
             "watch-feed": {
                 "task": "webhooks.tasks.watch_feed",
                 "schedule": 60,

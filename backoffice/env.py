@@ -5,7 +5,7 @@ A variable that is set but empty counts as unset. Messages never hold the value 
 
 import sys
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,6 +94,10 @@ class Environment:
     def hours(self, name: str) -> MarketHours:
         """Return ``$NAME`` as opening hours; unset is always open."""
         return self._read(name, MarketHours(), MarketHours.parse)
+
+    def time_of_day(self, name: str) -> time | None:
+        """Return ``$NAME``, a time of day like 02:30; None where it is not set."""
+        return self._read(name, None, _time_of_day)
 
     def zone(self, name: str, default: str) -> str:
         """Return ``$NAME``, the name of a time zone."""
@@ -222,6 +226,13 @@ def _whole(text: str, least: int, most: int) -> int:
     if int(text[:40]) > most:
         raise ValueError(f"it is more than {most}")
     return int(text)
+
+
+def _time_of_day(text: str) -> time | None:
+    try:
+        return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 -- only its time counts
+    except ValueError:
+        raise ValueError("it is not a time of day like 02:30") from None
 
 
 def _zone_name(text: str) -> str:

@@ -51,6 +51,10 @@ MARKET_HOURS = env.hours("MARKET_HOURS")
 FEED_SILENT_AFTER = env.seconds("FEED_SILENT_AFTER", 120 if DEMO else 3600)
 PLACING_NEEDS_APPROVAL = env.flag("PLACING_NEEDS_APPROVAL")
 
+# When our books are compared with upstream's, each night; unset: never by themselves.
+RECONCILE_AT = env.time_of_day("RECONCILE_AT")
+RECONCILE_DAYS = env.integer("RECONCILE_DAYS", 7, least=1, most=366)
+
 # Stores. No ATOMIC_REQUESTS: a delivery opens its own short transaction.
 SQLITE = BASE_DIR / "order-desk.sqlite3"
 DATABASES = {

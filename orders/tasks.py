@@ -22,6 +22,7 @@ from orders.cancelling import sending as cancelling
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome
 from orders.placing import sending
+from orders.reconciliation import nightly, runs, work
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ def sweep() -> None:
         for number in cancelling.due(now=timezone.now(), most=most):
             if not doorbell.ring(send_cancellation, number):
                 return
+        for run in runs.waiting(timezone.now()):
+            doorbell.ring(reconcile, run.pk)
         for kind, pk in checking.due(now=timezone.now(), most=most):
             task = check_order if kind is Kind.ORDER else check_portfolio_order
             if not doorbell.ring(task, str(pk)):
@@ -97,6 +100,23 @@ def discover() -> None:
             discovery.discover(now=timezone.now())
         except InvestmentAPIError as error:
             logger.warning("Discovery failed: %s", error)
+
+
+# Longer than its time at work: a part that has begun is brought to its end.
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=420, time_limit=440, expires=SWEEP)
+def reconcile(pk: int) -> None:
+    """Work on a reconciliation for a while, if nobody does; ring again if there is more."""
+    with _left_to_the_next_sweep("A reconciliation"):
+        if work.shift(pk):
+            doorbell.ring(reconcile, pk)
+
+
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
+def reconcile_nightly() -> None:
+    """Start what is compared each night, if it is time and nobody has."""
+    with _left_to_the_next_sweep("The start of a night's reconciliations"):
+        for run in nightly.begin_if_due(now=timezone.now()):
+            doorbell.ring(reconcile, run.pk)
 
 
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
