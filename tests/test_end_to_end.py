@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from tests.processes import Installation, database, wait_until
+from tests.truth import shown, told
 
 SERVER = os.environ.get("TEST_DATABASE_URL", "")
 ORDERS = 60
@@ -22,20 +23,6 @@ FAULTS = {
     "reorder_by": 0.5, "delay_by": 3, "choices": [{"fault": "lose", "number": LOST}],
 }  # fmt: skip
 FINAL = {"portfolio_orders": {"SETTLED", "CANCELLED"}, "orders": {"FILLED", "CANCELLED"}}
-TEXTS = {
-    "portfolio_orders": (
-        "account_id", "allocation_id", "cancellation_details", "cancellation_reason",
-        "cash_amount", "client_reference", "currency", "initiation_flow", "status", "type",
-    ),
-    "orders": (
-        "account_id", "cancellation_reason", "cash_amount", "client_reference", "currency",
-        "execution_flow", "fee", "initiation_flow", "instrument_id", "limit_price", "order_type",
-        "portfolio_order_id", "quantity", "side", "status", "stop_price",
-    ),
-    "executions": (
-        "cash_amount", "currency", "order_id", "price", "share_quantity", "side", "venue_id",
-    ),
-}  # fmt: skip
 TABLES = {
     "portfolio_orders": "orders_portfolioorder",
     "orders": "orders_order",
@@ -219,20 +206,6 @@ def delivered(desk):
     """Return the id of each event that was answered with 200, as often as it was."""
     taken = [attempt for attempt in desk.attempts() if attempt["outcome"] == "200"]
     return [event for attempt in taken for event in attempt["events"]]
-
-
-def told(kind, document):
-    """Return what is compared of an object as upstream has it."""
-    texts = {name: document.get(name) or "" for name in TEXTS[kind]}
-    if kind == "executions":
-        return texts
-    return texts | {at: datetime.fromisoformat(document[at]) for at in ("created_at", "updated_at")}
-
-
-def shown(kind, row):
-    """Return the same of an object as the desk holds it."""
-    texts = {name: str(row[name] or "") for name in TEXTS[kind]}
-    return texts | {at: row[at] for at in ("created_at", "updated_at") if at in row}
 
 
 def held(desk, kind):

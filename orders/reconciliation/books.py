@@ -13,6 +13,8 @@ from orders.reconciliation.compare import Told, listings_of
 from orders.reconciliation.models import Reconciliation
 from orders.rows import Rows
 
+ENDED = ("SETTLED", "CANCELLED")  # of executions
+
 
 def held(answers: Sequence[Told]) -> Rows:
     """Return what we hold of the objects that answers are about, and of the orders of portfolio orders."""
@@ -55,6 +57,19 @@ def by_portfolio_order(rows: Rows) -> dict[UUID, set[UUID]]:
         if order.portfolio_order_id:
             found.setdefault(order.portfolio_order_id, set()).add(pk)
     return found
+
+
+def unsettled(answers: Sequence[Told], rows: Rows) -> set[UUID]:
+    """Return the orders with an execution that is not settled here, of portfolio orders that now are there."""
+    news = [it for it in answers if _settles(it, rows.portfolio_orders.get(it.pk))]
+    ids = [listing.order_id for listing in listings_of(news)]
+    open_ones = Execution.objects.filter(order__pk__any_of=ids).exclude(status__in=ENDED)
+    return set(open_ones.values_list("order_id", flat=True))
+
+
+def _settles(answer: Told, row: PortfolioOrder | None) -> bool:
+    said = answer.reading.facts[0].status if answer.reading.facts else ""
+    return said == "SETTLED" and row is not None and row.status != said
 
 
 def placed(run: Reconciliation) -> QuerySet[PortfolioOrder]:

@@ -65,13 +65,14 @@ def of_answers(
     books.apply_waiting(alone, now=now)
     held = books.held(alone)
     own = books.by_portfolio_order(held)
+    unsettled = books.unsettled(alone, held) if with_orders else set()
     cases = []
     for answer, position in answers:
         case = Case(position, answer)
         if is_list:
             _ask_again(case, answer, held)
         if with_orders:
-            _add_orders(case, answer, held, own.get(answer.pk, set()))
+            _add_orders(case, answer, held, own.get(answer.pk, set()), unsettled)
         cases.append(case)
     return cases
 
@@ -85,13 +86,19 @@ def _ask_again(case: Case, answer: Told, held: Rows) -> None:
         case.to_ask.append((answer.kind, answer.pk))
 
 
-def _add_orders(case: Case, answer: Told, held: Rows, own: AbstractSet[UUID]) -> None:
+def _add_orders(
+    case: Case,
+    answer: Told,
+    held: Rows,
+    own: AbstractSet[UUID],
+    unsettled: AbstractSet[UUID],
+) -> None:
     """Sort the orders of a portfolio order into those told by its list and those to ask about."""
     if answer.kind is not Kind.PORTFOLIO_ORDER or answer.reason:
         return
     listed = {listing.order_id: listing for listing in answer.reading.listings}
     for pk, listing in listed.items():
-        if is_doubtful(listing, held.orders.get(pk)):
+        if pk in unsettled or is_doubtful(listing, held.orders.get(pk)):
             case.to_ask.append((Kind.ORDER, pk))
         else:
             case.equal += 1
