@@ -21,7 +21,7 @@ from tests.upstream import receive, running
 pytestmark = pytest.mark.django_db
 TASKS: list[Task] = [
     tasks.drain, tasks.sweep, tasks.discover, tasks.check_portfolio_order, tasks.check_order,
-    tasks.refetch_portfolio_order,
+    tasks.refetch_portfolio_order, tasks.reconcile, tasks.reconcile_nightly,
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""CSV files of what we hold: the history of orders, and the orders. Streamed from one snapshot.
+"""CSV files of what we hold: histories, orders, findings of a reconciliation. Streamed from one snapshot.
 
 A failure in the middle is raised to whoever reads on, so that no broken file looks whole.
 Source of names, columns and formats: ux.md, section 7.
@@ -16,11 +16,11 @@ from django.utils import timezone
 from backoffice.database import snapshot
 from orders import journal
 from orders.clocks import RESTING_TYPES, kind_of
-from orders.export import history_rows, order_rows
+from orders.export import finding_rows, history_rows, order_rows
 from orders.export.cells import Row, encode, optional
 from orders.export.selection import Batch, Selection
 from orders.lifecycle import Kind, is_final
-from orders.models import Execution, JournalEntry, Order, PortfolioOrder
+from orders.models import Execution, JournalEntry, Order, PortfolioOrder, Reconciliation
 from orders.timeline import history
 from orders.timeline.items import Item
 from orders.timeline.seen import Rules
@@ -74,6 +74,18 @@ def order_history(selection: Selection, *, transitions_only: bool = False) -> Ex
 def orders(selection: Selection) -> Export:
     """Return the orders file: one row for each order as we hold it now."""
     return Export("orders", _orders(selection))
+
+
+def findings(run: Reconciliation) -> Export:
+    """Return the findings of a reconciliation: what was equal is only counted, and has no row."""
+    return Export("reconciliation findings", _findings(run))
+
+
+def _findings(run: Reconciliation) -> Generator[Row]:
+    yield finding_rows.COLUMNS
+    with snapshot():
+        for finding in run.findings.order_by("pk").iterator(chunk_size=2000):
+            yield finding_rows.row(run, finding)
 
 
 def _history(selection: Selection, *, transitions_only: bool) -> Generator[Row]:

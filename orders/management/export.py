@@ -55,7 +55,7 @@ class ExportCommand(MigratedCommand):
         chunks = self._with_progress(export, export.chunks(bom=bom, delimiter=delimiter))
         try:
             if output:
-                _write_whole(output, chunks)
+                write_whole(output, chunks)
             else:
                 self._write_out(chunks)
         except BrokenPipeError:
@@ -95,7 +95,7 @@ class ExportCommand(MigratedCommand):
         self.stderr.write("\r\033[K", ending="")
 
 
-def _write_whole(output: Path, chunks: Iterator[bytes]) -> None:
+def write_whole(output: Path, chunks: Iterator[bytes]) -> None:
     """Write under another name first: a file that broke off must never look whole."""
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:

@@ -1,6 +1,5 @@
 """A reconciliation as a whole: started, stopped, continued. Its row is the queue: the work is found there."""
 
-import logging
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -12,10 +11,15 @@ from orders import journal
 from orders.reconciliation.models import Reconciliation, RunState, Scope
 from orders.reconciliation.sentences import scope_words, sums
 
-logger = logging.getLogger(__name__)
-
 STEP = "RECONCILIATION"  # type of the journal's entries about them
 LEASE = timedelta(minutes=5)  # longer than any part takes
+SAID = {
+    "STARTED": "Started",
+    "STOPPED": "Stopped",
+    "CONTINUED": "Continued",
+    RunState.DONE.value: "Finished",
+    RunState.FAILED.value: "Failed to finish",
+}
 
 
 class NotPossibleError(Exception):
@@ -57,20 +61,24 @@ def start(
         if night is None:
             _refuse_twins(run)
         run.save(force_insert=True)
-        record(run, "Started", actor=actor, now=now)
+        record(run, "STARTED", actor=actor, now=now)
     return run
 
 
-def stop(pk: int, *, actor: str, now: datetime) -> Reconciliation:
-    """Have a reconciliation stopped: at once where nobody works on it, else after the part in hand."""
+def stop(pk: int, *, actor: str, now: datetime, at_once: bool = False) -> Reconciliation:
+    """Have a reconciliation stopped: after the part in hand, or at once where nobody works on it.
+
+    With ``at_once`` a part in hand does not count: it is repeated when it goes on.
+    """
     rows = Reconciliation.objects.filter(pk=pk, state=RunState.RUNNING)
     with transaction.atomic():
         if not rows.update(stop_requested=True):
             raise NotPossibleError(f"Reconciliation {pk} is not running.")
-        idle = free(rows, now) | rows.exclude(reason="")  # it waits for upstream
+        waits = rows.exclude(reason="")  # for upstream
+        idle = rows if at_once else free(rows, now) | waits
         idle.update(state=RunState.STOPPED, ended_at=now, leased_until=None)
         run = Reconciliation.objects.get(pk=pk)
-        record(run, "Stopped", actor=actor, now=now)
+        record(run, "STOPPED", actor=actor, now=now)
     return run
 
 
@@ -84,7 +92,7 @@ def go_on(pk: int, *, actor: str, now: datetime, holds: bool = False) -> Reconci
         run.state, run.stop_requested, run.reason = RunState.RUNNING, False, ""
         run.ended_at, run.leased_until = None, now + LEASE if holds else None
         run.save()
-        record(run, "Continued", actor=actor, now=now)
+        record(run, "CONTINUED", actor=actor, now=now)
     return run
 
 
@@ -108,9 +116,9 @@ def _refuse_twins(run: Reconciliation) -> None:
         )
 
 
-def record(run: Reconciliation, what: str, *, actor: str, now: datetime) -> None:
+def record(run: Reconciliation, word: str, *, actor: str, now: datetime) -> None:
     """Note in the journal what became of one, and at whose hand."""
     came = f" {sums(run)}." if run.compared else ""
     why = f" {run.reason}" if run.reason else ""
-    said = f"{what} reconciliation {run.pk}: {scope_words(run)}.{came}{why}"
-    journal.record_step(said, actor=actor, now=now, type_=STEP, word=what.upper())
+    said = f"{SAID[word]} reconciliation {run.pk}: {scope_words(run)}.{came}{why}"
+    journal.record_step(said, actor=actor, now=now, type_=STEP, word=word)

@@ -88,11 +88,11 @@ class Work:
                 with transaction.atomic():
                     self._write_down(part, follows)
                 break
-            except DatabaseError as error:
-                if not left or not may_pass(error):
+            except BaseException as error:
+                self._lease = lease  # rolled back with all else
+                if not (left and isinstance(error, DatabaseError) and may_pass(error)):
                     raise
                 logger.warning("A part of reconciliation %s is tried again: %s", self.run.pk, error)
-                self._lease = lease  # with all else that was rolled back
         self.run.refresh_from_db()
 
     def _write_down(self, part: Part, follows: Position | None) -> None:
@@ -125,7 +125,7 @@ class Work:
             self._write(state=state, ended_at=now, leased_until=None, reason=clean(reason, 2000))
             self.run.refresh_from_db()
             if state is not RunState.STOPPED:  # that line has been written
-                runs.record(self.run, RunState(state).label, actor="", now=now)
+                runs.record(self.run, state.value, actor="", now=now)
         return timedelta()
 
     def _write(self, **changes: object) -> None:
@@ -146,13 +146,15 @@ def shift(pk: int) -> bool:
         return False
     ends = time.monotonic() + SHIFT.total_seconds()
     try:
-        while time.monotonic() < ends:
+        while True:
             wait = work.step()
-            if wait or work.is_over:
-                if wait:
-                    work.release(wait)
+            if work.is_over:
                 return False
-        work.release()
+            if wait:
+                work.release(wait)
+                return False
+            if time.monotonic() > ends:
+                work.release()
+                return True
     except LostError:
         return False
-    return True
