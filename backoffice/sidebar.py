@@ -8,7 +8,8 @@ ORDER = {
     name: place
     for place, name in enumerate(
         [
-            "PortfolioOrder", "Order", "Placement", "Cancellation", "JournalEntry", "Event", "Delivery",
+            "PortfolioOrder", "Order", "Placement", "Cancellation", "JournalEntry",
+            "Reconciliation", "Event", "Delivery",
             "Subscription", "User", "Group", "TOTPDevice", "StaticDevice",
         ]
     )

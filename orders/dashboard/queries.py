@@ -18,6 +18,7 @@ from orders.journal import DISCOVERY
 from orders.lifecycle import KNOWN_STATUSES, OPEN_STATUSES, SETTLING
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
 from orders.progress import Progress
+from orders.reconciliation import latest
 from orders.tracked import Source
 
 DAY = timedelta(days=1)
@@ -28,6 +29,7 @@ STALEST = 6
 MOST = CAP + 1  # counted at most: "10,000+"
 NUMBERS = "orders"  # what they are remembered as
 SAMPLE = 10_000  # rows that a median is taken of
+RECONCILED = ["pk", "started_at", "state", "compared", "differing", "unknown_there", "is_amber"]
 SHOWN = [
     "pk", "status", "type", "cash_amount", "currency", "problems", "news_at", "check_after",
     "asking_until",
@@ -53,6 +55,7 @@ def numbers(now: datetime) -> dict[str, Any]:
             **_recovered(now),
             **_worker(now),
             **placements.questions(now),
+            **_reconciled(now),
         )
 
     return recent(NUMBERS, lambda: {"at": now, **read()})
@@ -121,6 +124,11 @@ def _worker(now: datetime) -> dict[str, Any]:
         "error": first(failed, "message"),
         "error_id": first(failed, "pk"),
     }
+
+
+def _reconciled(now: datetime) -> dict[str, Any]:
+    rows = latest.told_of(now)
+    return {f"reconciled_{name}": first(rows, name) for name in RECONCILED}
 
 
 def placed(now: datetime) -> dict[tuple[datetime, str], int]:

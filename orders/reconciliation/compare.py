@@ -19,6 +19,8 @@ from orders.rebuild import CLOCKS
 from orders.rows import Rows
 
 BLANK = {None, ""}
+# What moves with the status need not be told beside it.
+FOLLOWING = {"updated_at", "processing_at", "filled_at", "settled_at", "cancelled_at"}
 # The status is what people look for first.
 COLUMNS = {
     model: sorted(
@@ -156,9 +158,10 @@ def _changes(before: models.Model, after: models.Model) -> Iterator[str]:
     if isinstance(before, Execution) and not before.fact:
         yield f"execution {str(before.pk)[:8]}: not here, there {_word('status', after.status)}"  # type: ignore[attr-defined]
         return
+    has_moved = before.status != after.status  # type: ignore[attr-defined]
     for name in COLUMNS[type(before)]:  # type: ignore[index]
         here, there = getattr(before, name), getattr(after, name)
-        if here != there:
+        if here != there and not (has_moved and name in FOLLOWING):
             yield _difference(before, name, here, there)
 
 
@@ -166,9 +169,11 @@ def _contrary(row: models.Model, fact: Fact) -> Iterator[str]:
     """Yield what the answer says otherwise than the row, though it was folded into it."""
     said = {"status": fact.status, **fact.current}
     said |= {name: value for name, value in fact.fixed.items() if value not in BLANK}
+    has_moved = row.status != fact.status  # type: ignore[attr-defined]
     for name, there in said.items():
         here = getattr(row, name)
-        if here != there and not (here in BLANK and there in BLANK):
+        is_same = here == there or (here in BLANK and there in BLANK)
+        if not is_same and not (has_moved and name in FOLLOWING):
             yield _difference(row, name, here, there)
 
 

@@ -155,4 +155,5 @@ def _worker(held: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "error_at": held["error_at"],
         "error": held["error"],
         "error_id": held["error_id"],
+        "reconciled": {name: held[f"reconciled_{name}"] for name in queries.RECONCILED},
     }

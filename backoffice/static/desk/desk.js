@@ -54,7 +54,7 @@ if (bar) {
         if (!answer || !answer.ok) return;
         const news = (await answer.json()).version - Number(bar.dataset.version);
         if (news <= 0) return;
-        bar.querySelector("span").textContent = news === 1 ? "1 new event." : `${news} new events.`;
+        bar.querySelector("span").textContent = bar.dataset.words ?? (news === 1 ? "1 new event." : `${news} new events.`);
         bar.hidden = false;
     }, 15000);
 }

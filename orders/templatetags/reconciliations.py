@@ -1,0 +1,23 @@
+"""How findings of reconciliations look."""
+
+from django import template
+from django.utils.safestring import SafeString
+
+from orders.models import Finding
+from orders.reconciliation.models import Verdict
+from orders.templatetags.desk import pill
+
+register = template.Library()
+
+BADGES = {
+    Verdict.REPAIRED: pill("filled", "filled", "Repaired"),
+    Verdict.DIFFERING: pill("failed", "warning", "Differing"),
+    Verdict.UNKNOWN_HERE: pill("new", "new", "Unknown here"),
+    Verdict.UNKNOWN_THERE: pill("failed", "unknown", "Unknown there"),
+}
+
+
+@register.filter
+def verdict_badge(finding: Finding) -> SafeString:
+    """Return the badge of a finding."""
+    return BADGES[Verdict(finding.verdict)]
