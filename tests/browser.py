@@ -120,6 +120,20 @@ def barriers(page: Page) -> list[str]:
     ]
 
 
+def flaws(window: Window, *paths: str) -> list[str]:
+    """Return what stands in somebody's way on pages, light and wide, then dark and narrow: no list is best."""
+    found = []
+    for path in paths:
+        shown = window.open(path)
+        for scheme, (width, height) in (("light", WIDE), ("dark", NARROW)):
+            shown.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            shown.set_viewport_size({"width": width, "height": height})
+            found += [f"{path} {scheme}: {barrier}" for barrier in barriers(shown)]
+            if (needed := shown.evaluate("document.documentElement.scrollWidth")) > width:
+                found.append(f"{path}: {needed} px wide where {width} are there")
+    return [*found, *window.complaints]
+
+
 @pytest.fixture(scope="session")
 def chromium_browser(django_db_setup: None) -> Iterator[Browser]:
     """The browser of the whole run."""

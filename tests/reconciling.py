@@ -19,6 +19,13 @@ def begin(scope=Scope.WINDOW, **more):
     return runs.start(scope, actor="ada", now=timezone.now(), **more)
 
 
+def take(run):
+    """Take the right to work on one that nobody works on."""
+    its = work.Work.take(run.pk)
+    assert its
+    return its
+
+
 def reconcile(scope=Scope.WINDOW, **more):
     """Run one from its beginning to its end; return it."""
     run = begin(scope, **more)

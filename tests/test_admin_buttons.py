@@ -12,6 +12,7 @@ from backoffice.sandbox.faults import Trouble
 from orders import journal, projection
 from orders.asking import checking
 from orders.models import JournalEntry, Order, PortfolioOrder
+from tests.bells import listen
 from tests.staff import JOURNAL, LIST, ORDERS, browser, html, messages, page
 from tests.stories import START, event, named, order, portfolio_order
 from tests.upstream import receive as receive_now
@@ -58,15 +59,7 @@ def known():
 
 @pytest.fixture
 def rung(monkeypatch):
-    """What was rung for, instead of a worker."""
-    calls = []
-
-    def ring(task, *args):
-        calls.append((task.name, *args))
-        return True
-
-    monkeypatch.setattr(doorbell, "ring", ring)
-    return calls
+    return listen(monkeypatch)
 
 
 @pytest.mark.parametrize("path", BUTTONS)

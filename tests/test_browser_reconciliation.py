@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
 from backoffice import doorbell
@@ -15,9 +14,9 @@ from backoffice.sandbox import Trouble
 from orders.models import JournalEntry, PortfolioOrder
 from orders.reconciliation import work
 from orders.reconciliation.models import Reconciliation, Scope
-from tests.browser import NARROW, WIDE, barriers
+from tests.browser import flaws
 from tests.reconciling import begin, objects, reconcile
-from tests.staff import browser
+from tests.staff import browser, who_may
 from tests.truth import differences
 from tests.upstream import START, receive, running
 
@@ -28,7 +27,7 @@ LIST = "/admin/orders/reconciliation/"
 def upstream(look, settings, monkeypatch):
     settings.RECONCILE_AT = time(2, 30)
     # What a worker would do when the bell rings.
-    monkeypatch.setattr(doorbell, "ring", lambda task, pk: task.apply([pk]).successful())
+    monkeypatch.setattr(doorbell, "ring", lambda task, pk: task.apply((pk,)).successful())
     with running(settings) as upstream:
         yield upstream
 
@@ -166,12 +165,7 @@ def test_what_makes_no_sense_is_said_above_the_form(look, upstream):
 
 def test_who_may_not_reconcile_sees_the_pages_and_no_button(look, upstream):
     run = begin()
-    client = browser()
-    mira = User.objects.get()
-    mira.is_superuser = False
-    mira.save()
-    mira.user_permissions.add(Permission.objects.get(codename="view_reconciliation"))
-    window = look(client)
+    window = look(who_may("view_reconciliation"))
 
     for path in (LIST, page(run)):
         shown = window.open(path)
@@ -190,11 +184,7 @@ def test_no_barrier_stands_in_its_pages_and_nothing_is_cut_off(look, upstream):
     window = look(browser())
 
     pages = [page(run) for run in (done, under_way, failed)]
-    for path in (LIST, f"{LIST}start/", *pages, f"{pages[0]}?verdict=UNKNOWN_THERE", "/admin/"):
-        shown = window.open(path)
-        for scheme, (width, height) in [("light", WIDE), ("dark", NARROW)]:
-            shown.emulate_media(color_scheme=scheme)
-            shown.set_viewport_size({"width": width, "height": height})
-            assert barriers(shown) == [], (path, scheme)
-            assert shown.evaluate("document.documentElement.scrollWidth") <= width
-    assert window.complaints == []
+    assert (
+        flaws(window, LIST, f"{LIST}start/", *pages, f"{pages[0]}?verdict=UNKNOWN_THERE", "/admin/")
+        == []
+    )

@@ -13,7 +13,7 @@ from backoffice.sandbox import Trouble
 from orders.management.commands import reconcile as command
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
 from orders.reconciliation import runs, work
-from orders.reconciliation.models import Reconciliation
+from orders.reconciliation.models import Reconciliation, Scope
 from tests.reconciling import counts, objects
 from tests.truth import differences
 from tests.upstream import START, receive, running
@@ -156,7 +156,7 @@ def test_a_refusal_is_an_error_with_the_reason(upstream):
 
 
 def test_what_is_under_way_already_is_an_error(upstream):
-    runs.start("OPEN", actor="ada", now=timezone.now())
+    runs.start(Scope.OPEN, actor="ada", now=timezone.now())
 
     with pytest.raises(CommandError, match="is under way: stop it, or wait for it"):
         call_command("reconcile", "--open")

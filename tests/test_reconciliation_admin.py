@@ -17,7 +17,8 @@ from backoffice.sandbox import Trouble
 from orders.models import JournalEntry, PortfolioOrder
 from orders.reconciliation import runs, work
 from orders.reconciliation.models import Reconciliation, Scope
-from tests.reconciling import begin, objects, reconcile
+from tests.bells import listen
+from tests.reconciling import begin, objects, reconcile, take
 from tests.staff import browser, html, messages, words
 from tests.upstream import START, running
 
@@ -34,9 +35,7 @@ def upstream(settings):
 
 @pytest.fixture(autouse=True)
 def rung(monkeypatch):
-    calls = []
-    monkeypatch.setattr(doorbell, "ring", lambda *call: calls.append(call) or True)
-    return calls
+    return listen(monkeypatch)
 
 
 def lost_orders(upstream, count=4):
@@ -89,7 +88,7 @@ def test_a_span_of_days_is_started_and_told_with_the_actor(upstream, rung):
     run = Reconciliation.objects.get()
     assert response.redirect_chain == [(page(run), 302)]
     assert messages(response) == ["A worker goes on with it; this page tells how far it is."]
-    assert [(task.name, pk) for task, pk in rung] == [("orders.tasks.reconcile", run.pk)]
+    assert rung == [("orders.tasks.reconcile", run.pk)]
     assert run.since == START.replace(hour=0) - timedelta(hours=1)  # midnight in the display zone
     assert run.until == run.since + timedelta(days=2)  # the last day counts
     entry = JournalEntry.objects.get(type="RECONCILIATION")
@@ -158,7 +157,7 @@ def test_the_page_tells_how_far_one_under_way_is(upstream):
     upstream.market.place_some(40, now=timezone.now())
     upstream.wait(hours=5)
     run = begin()
-    its = work.Work.take(run.pk)
+    its = take(run)
     its.step()
 
     said = words(browser().get(page(run)))

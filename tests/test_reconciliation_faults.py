@@ -13,7 +13,7 @@ from backoffice.sandbox.placements import OrderPlacement
 from orders.models import JournalEntry, PortfolioOrder
 from orders.reconciliation import cases, judge, runs, work
 from orders.reconciliation.models import Finding, Reconciliation, Scope
-from tests.reconciling import begin, counts, findings, objects, reconcile, through
+from tests.reconciling import begin, counts, findings, objects, reconcile, take, through
 from tests.truth import differences
 from tests.upstream import START, receive, running
 
@@ -39,7 +39,7 @@ def lost_orders(upstream, count=40):
 
 def steps(run, count):
     """Do so many parts of a reconciliation."""
-    its = work.Work.take(run.pk)
+    its = take(run)
     for _ in range(count):
         its.step()
     return its
@@ -169,7 +169,7 @@ def test_one_that_nobody_works_on_is_stopped_at_once(upstream):
 def test_one_works_on_it_at_a_time(upstream):
     run = begin()
 
-    its = work.Work.take(run.pk)
+    its = take(run)
 
     assert work.Work.take(run.pk) is None
     its.release()
@@ -261,7 +261,7 @@ def test_orders_that_move_on_while_their_account_is_listed_are_counted_once(upst
     receive(upstream.wait(seconds=70))
     run = begin(Scope.ACCOUNT, account_id=account)
 
-    its = work.Work.take(run.pk)
+    its = take(run)
     while not its.is_over:
         its.step()
         receive(upstream.wait(seconds=20))

@@ -9,13 +9,13 @@ from django.db import connections
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from backoffice import doorbell
 from backoffice.celery import app
 from backoffice.sandbox import Trouble
 from orders import tasks
 from orders.models import JournalEntry
 from orders.reconciliation import nightly, runs, work
 from orders.reconciliation.models import Reconciliation, Scope
+from tests.bells import listen
 from tests.reconciling import begin, objects
 from tests.truth import differences
 from tests.upstream import receive, running
@@ -34,15 +34,7 @@ def upstream(settings):
 
 @pytest.fixture
 def rung(monkeypatch):
-    """Have what is rung for done at once, as by a worker."""
-    calls = []
-
-    def ring(task, *args):
-        calls.append((task.name, *args))
-        return True
-
-    monkeypatch.setattr(doorbell, "ring", ring)
-    return calls
+    return listen(monkeypatch)
 
 
 def begun(now):
@@ -124,7 +116,7 @@ def test_the_beat_rings_for_what_it_begins_and_a_night_repairs_the_day(upstream,
     first, second = Reconciliation.objects.order_by("pk")
     assert rung == [("orders.tasks.reconcile", first.pk), ("orders.tasks.reconcile", second.pk)]
     for run in (first, second):
-        tasks.reconcile.apply([run.pk])
+        tasks.reconcile.apply((run.pk,))
         run.refresh_from_db()
         assert run.state == "DONE"
     assert first.compared == objects(upstream)
@@ -142,7 +134,7 @@ def test_a_task_works_for_a_while_and_rings_for_the_rest(upstream, rung, monkeyp
     run = begin()
     monkeypatch.setattr(work, "SHIFT", timedelta(microseconds=1))
 
-    tasks.reconcile.apply([run.pk])
+    tasks.reconcile.apply((run.pk,))
 
     run.refresh_from_db()
     assert run.state == "RUNNING"
@@ -168,7 +160,7 @@ def test_one_that_waits_for_the_broker_is_left_alone_until_then(upstream, rung):
     run = begin()
     upstream.expect(Trouble("problem", 503, path="/portfolios"))
 
-    tasks.reconcile.apply([run.pk])
+    tasks.reconcile.apply((run.pk,))
     tasks.sweep.apply()
     assert rung == []
 
@@ -181,6 +173,6 @@ def test_a_task_for_one_that_was_stopped_does_nothing(upstream, rung):
     run = begin()
     runs.stop(run.pk, actor="ada", now=timezone.now())
 
-    tasks.reconcile.apply([run.pk])
+    tasks.reconcile.apply((run.pk,))
 
     assert upstream.asked() == []

@@ -1,6 +1,7 @@
 """What is compared where a desk is held against upstream's truth."""
 
 from datetime import datetime
+from typing import Any
 
 from orders.models import Execution, Order, PortfolioOrder
 
@@ -18,7 +19,11 @@ TEXTS = {
         "cash_amount", "currency", "order_id", "price", "share_quantity", "side", "venue_id",
     ),
 }  # fmt: skip
-MODELS = {"portfolio_orders": PortfolioOrder, "orders": Order, "executions": Execution}
+MODELS: dict[str, type[Any]] = {
+    "portfolio_orders": PortfolioOrder,
+    "orders": Order,
+    "executions": Execution,
+}
 
 
 def told(kind, document):

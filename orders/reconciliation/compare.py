@@ -20,7 +20,9 @@ from orders.rows import Rows
 
 BLANK = {None, ""}
 # What moves with the status need not be told beside it.
-FOLLOWING = {"updated_at", "processing_at", "filled_at", "settled_at", "cancelled_at"}
+FOLLOWING = {
+    "updated_at", "processing_at", "filled_at", "settled_at", "cancelled_at", "settlement_date",
+}  # fmt: skip
 # The status is what people look for first.
 COLUMNS = {
     model: sorted(
