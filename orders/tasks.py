@@ -7,6 +7,8 @@ the next sweep finds the work.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
@@ -21,7 +23,7 @@ from orders.asking import checking, discovery
 from orders.cancelling import sending as cancelling
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome
-from orders.placing import sending
+from orders.placing import sending as placing
 from orders.reconciliation import nightly, runs, work
 
 logger = logging.getLogger(__name__)
@@ -44,22 +46,25 @@ def sweep() -> None:
     """Ring for all that nobody rang for: what is pending, and what is due to be asked about."""
     panels.note("sweep", timezone.now())
     with _left_to_the_next_sweep("The sweep"):
-        if JournalEntry.objects.filter(outcome=Outcome.PENDING).exists():
-            doorbell.ring(drain)
-        # As many as the budget lets through before the next sweep finds the rest.
-        most = settings.INVESTMENT_API_MAX_RPS * SWEEP
-        for pk in sending.due(now=timezone.now(), most=most):  # first: people wait for them
-            if not doorbell.ring(send_placement, str(pk)):
+        for task, *arguments in _to_ring_for(timezone.now()):
+            if not doorbell.ring(task, *arguments):
                 return
-        for number in cancelling.due(now=timezone.now(), most=most):
-            if not doorbell.ring(send_cancellation, number):
-                return
-        for run in runs.waiting(timezone.now()):
-            doorbell.ring(reconcile, run.pk)
-        for kind, pk in checking.due(now=timezone.now(), most=most):
-            task = check_order if kind is Kind.ORDER else check_portfolio_order
-            if not doorbell.ring(task, str(pk)):
-                return
+
+
+def _to_ring_for(now: datetime) -> Iterator[tuple[Any, ...]]:
+    """Yield the tasks that have work, with their arguments: what people wait for first."""
+    if JournalEntry.objects.filter(outcome=Outcome.PENDING).exists():
+        yield (drain,)
+    # As many as the budget lets through before the next sweep finds the rest.
+    most = settings.INVESTMENT_API_MAX_RPS * SWEEP
+    for placement in placing.due(now=now, most=most):
+        yield send_placement, str(placement)
+    for cancellation in cancelling.due(now=now, most=most):
+        yield send_cancellation, cancellation
+    for kind, pk in checking.due(now=now, most=most):
+        yield check_order if kind is Kind.ORDER else check_portfolio_order, str(pk)
+    for run in runs.waiting(now):
+        yield reconcile, run.pk
 
 
 # What a sweep asked for is void when the next one asks again: a slow upstream piles up no tasks.
@@ -67,7 +72,7 @@ def sweep() -> None:
 def send_placement(placement_id: str) -> None:
     """Send a placement, if it is due."""
     with _left_to_the_next_sweep("Sending"):
-        sending.send(UUID(placement_id))
+        placing.send(UUID(placement_id))
 
 
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
