@@ -6,6 +6,7 @@ environment sets for the product does not count.
 """
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,23 @@ def pytest_configure() -> None:
     # Slow on purpose in real life, and each test that logs in would pay for it.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     django.setup()
+    _bring_groups_back_after_a_flush()
     del os.environ["DJANGO_SETTINGS_MODULE"]  # a test process that starts from here comes this way
+
+
+def _bring_groups_back_after_a_flush() -> None:
+    """Let a test with real transactions leave the groups that the migrations made, as it leaves the permissions."""
+    from django.apps import apps  # noqa: PLC0415 -- settings come first
+    from django.db.models.signals import post_migrate  # noqa: PLC0415
+
+    def make(**_: object) -> None:
+        for name, step in (
+            ("0002_groups", "make_groups"),
+            ("0005_groups_that_write", "extend_groups"),
+        ):
+            getattr(import_module(f"webhooks.migrations.{name}"), step)(apps, None)
+
+    post_migrate.connect(make, sender=apps.get_app_config("webhooks"), weak=False)
 
 
 def _take_own_redis() -> None:

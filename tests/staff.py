@@ -23,7 +23,7 @@ def browser(group="", *, name="mira", checks_csrf=False):
 
 
 def who_may(*codenames, name="mira"):
-    """Return a browser of somebody with these permissions alone; groups are away in tests in a real browser."""
+    """Return a browser of somebody with these permissions alone."""
     user = User.objects.create_user(name, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
     assert user.user_permissions.count() == len(codenames)
