@@ -17,6 +17,7 @@ from orders.lifecycle import KNOWN_STATUSES, Kind
 
 NAMELESS = UUID("5f0b7c52-1f8e-4f0e-9a53-6c1f5a3d7c11")  # namespace of events without a usable id
 CANCELLATION, REBALANCING = "ORDER_CANCELLATION", "REBALANCING_EXECUTION_ORDER"
+REASONS = ("reason", "rejection_reason", "detail")  # of a refused cancellation: not documented
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Description:
     occurred_at: datetime
     portfolio_order_id: UUID | None
     order_id: UUID | None
+    reason: str = ""  # why upstream could not cancel, where it says so
 
     @property
     def is_modelled(self) -> bool:
@@ -155,7 +157,13 @@ def _describe(type_: str, upstream: Mapping[str, Any], *, default: datetime) -> 
         occurred_at=_moment_or(upstream, "updated_at", default),
         portfolio_order_id=portfolio_order_id,
         order_id=order_id,
+        reason=_reason(upstream) if topic(type_) == CANCELLATION else "",
     )
+
+
+def _reason(rejected: Mapping[str, Any]) -> str:
+    texts = (rejected.get(name) for name in REASONS)
+    return next((clean(it, 400).strip() for it in texts if isinstance(it, str) and it.strip()), "")
 
 
 def _read_portfolio_order(upstream: Mapping[str, Any], stamp: _Stamp) -> _Said:

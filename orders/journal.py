@@ -204,6 +204,7 @@ def _entry_of_event(event: object, *, delivery_id: int, now: datetime) -> Journa
         entry.event_id = facts.event_id(event, entry.payload)
         told = facts.describe_event(event, now=now)
         entry.type, entry.status, entry.occurred_at = told.type, told.status, told.occurred_at
+        entry.message = told.reason
         entry.portfolio_order_id, entry.order_id = told.portfolio_order_id, told.order_id
         if not told.is_modelled:
             entry.outcome, entry.applied_at = Outcome.IGNORED, now

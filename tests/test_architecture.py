@@ -17,6 +17,8 @@ PURE = [
     "orders/lanes/parts.py",
     "orders/lanes/axis.py", "orders/lanes/ticks.py", "orders/lanes/lives.py",
     "orders/dashboard/hours.py", "webhooks/subscriptions/wanted.py",
+    "orders/cancelling/answers.py", "orders/cancelling/outcome.py", "orders/cancelling/schedule.py",
+    "orders/cancelling/words.py",
 ]  # fmt: skip
 TOP_LEVEL = {
     "manage.py", "pyproject.toml", "README.md", "backoffice", "orders", "webhooks", "templates",

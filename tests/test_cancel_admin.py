@@ -353,3 +353,10 @@ def test_metrics_tell_how_many_are_under_way_and_for_how_long(upstream, placed, 
     text = client.get("/metrics").content.decode()
     assert "order_desk_cancellations 0.0" in text
     assert "order_desk_cancellations_seconds 0.0" in text
+
+
+def test_an_empty_list_says_where_to_begin(db):
+    client = browser("Viewer")
+
+    assert "Nobody has asked to cancel an order." in words(client.get(REQUESTS))
+    assert "No cancellation matches. Clear filters" in words(client.get(f"{REQUESTS}?state=TAKEN"))

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backoffice.investment_api.errors import NotFoundError, RefusedError, UnavailableError
-from orders.cancelling import answers
-from orders.cancelling.answers import Meaning, meaning, rejection_reason
+from orders.cancelling.answers import Meaning, meaning
 from orders.cancelling.outcome import Fate, Held, outcome
 from orders.lifecycle import Kind
 
@@ -252,13 +251,3 @@ def error(kind, status, body=b'{"status": 0}', *, was_sent=True):
 )
 def test_what_an_answer_means_for_the_request(error, expected):
     assert meaning(error) is expected
-
-
-@pytest.mark.parametrize("name", answers.REASONS)
-def test_a_rejection_tells_its_reason_where_it_has_one(name):
-    assert rejection_reason({"id": "1", name: "Too late"}) == "Too late"
-
-
-@pytest.mark.parametrize("said", [None, [], {}, {"reason": 3}, {"reason": " "}, {"reason": None}])
-def test_a_rejection_without_a_reason_tells_none(said):
-    assert rejection_reason(said) == ""

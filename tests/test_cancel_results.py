@@ -1,18 +1,21 @@
 """What became of cancellations, with the stand-in's market: races, refusals, mixed children, lost webhooks."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from orders import rebuild
+from orders import facts, rebuild
 from orders.cancelling import requesting, sending
 from orders.cancelling.outcome import Fate
 from orders.cancelling.results import results
 from orders.lifecycle import Kind
 from orders.models import Cancellation, JournalEntry, Order, PortfolioOrder
+from orders.timeline.history import history_of_order
+from orders.timeline.sentences import sentence, title
 from tests.cancelling import in_the_middle, placed, statuses
 from tests.upstream import receive, running
 
@@ -169,3 +172,33 @@ def test_a_list_asks_the_same_for_one_and_for_many(upstream):
         counts.append(len(statements))
 
     assert counts[0] == counts[1] <= 3
+
+
+@pytest.mark.parametrize("name", facts.REASONS)
+def test_a_rejection_is_told_with_its_reason_where_it_has_one(upstream, name):
+    pk = upstream.place_order(order_type="LIMIT", quantity="5", limit_price="10")
+    receive(upstream.wait(minutes=1))
+    upstream.manners.heeds = False
+    held = sent(pk, Kind.ORDER)
+    (event,) = upstream.wait(seconds=2)
+    event["object"] |= {"reason": None, name: " Too late. "}
+    receive([event])
+
+    assert result(held).sentence == (
+        "Taken at first. The broker announced that it could not cancel it: Too late. It goes on."
+    )
+    item = history_of_order(Order.objects.get(pk=pk)).items[-1]
+    assert title(item) == "The broker refused to cancel the order"
+    assert sentence(item, UTC) == "Too late."
+
+
+@pytest.mark.parametrize("odd", [3, [], {"a": 1}, " ", None])
+def test_a_reason_that_is_no_text_is_none(upstream, odd):
+    pk = upstream.place_order()
+    receive(upstream.events())
+    rejected = {"id": str(uuid4()), "order_id": str(pk), "reason": odd}
+    made = {"id": str(uuid4()), "type": "ORDER_CANCELLATION.REJECTED", "object": rejected}
+    receive([made])
+
+    entry = JournalEntry.objects.get(type="ORDER_CANCELLATION.REJECTED")
+    assert (entry.message, entry.outcome) == ("", "NO_CHANGE")

@@ -3,16 +3,12 @@
 The answers to a late one are not documented, so none of them is taken for more than "not now".
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 from backoffice.investment_api.errors import InvestmentAPIError, is_problem
-from orders.attributes import clean
 
 ABOUT_THE_ORDER = frozenset({400, 404, 409, 410, 422})
 ABOUT_US = frozenset({401, 403, 405, 406, 413, 415})
-REASONS = ("reason", "rejection_reason", "detail", "message")  # the fields are not documented
 
 
 class Meaning(StrEnum):
@@ -30,9 +26,3 @@ def meaning(error: InvestmentAPIError) -> Meaning:
     is_refusal = error.status in ABOUT_THE_ORDER | ABOUT_US
     is_from_upstream = not error.body.strip() or is_problem(error.body)  # else a gateway's page
     return Meaning.REFUSED if is_refusal and is_from_upstream else Meaning.OPEN
-
-
-def rejection_reason(rejected: Any) -> str:
-    """Return why upstream could not cancel, as the object of ORDER_CANCELLATION.REJECTED has it; "" if it has not."""
-    said = (rejected.get(name) for name in REASONS) if isinstance(rejected, Mapping) else ()
-    return next((clean(text, 400) for text in said if isinstance(text, str) and text.strip()), "")

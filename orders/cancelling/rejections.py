@@ -1,12 +1,10 @@
 """What upstream announced of cancellations that it could not carry out: ORDER_CANCELLATION.REJECTED."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from orders.cancelling.answers import rejection_reason
 from orders.models import JournalEntry, Outcome
 
 TYPE = "ORDER_CANCELLATION.REJECTED"
@@ -28,17 +26,5 @@ def of_orders(order_ids: Collection[UUID], *, since: datetime) -> list[Rejection
     entries = JournalEntry.objects.filter(
         order_id__in=order_ids, type=TYPE, repeat_of=None, recorded_at__gt=since
     ).exclude(outcome=Outcome.QUARANTINED)
-    rows = entries.order_by("pk").values_list("order_id", "recorded_at", "payload")
-    return [
-        Rejection(pk, at, rejection_reason(_object(payload)))
-        for pk, at, payload in rows
-        if pk is not None
-    ]
-
-
-def _object(payload: bytes | memoryview) -> object:
-    try:
-        event = json.loads(bytes(payload))
-    except ValueError:
-        return None
-    return event.get("object") if isinstance(event, dict) else None
+    rows = entries.order_by("pk").values_list("order_id", "recorded_at", "message")
+    return [Rejection(pk, at, reason) for pk, at, reason in rows if pk is not None]
