@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -96,7 +97,11 @@ class CancelAdmin(OrderPageAdmin):
         except requesting.NotPossibleError as error:
             messages.warning(request, str(error))
             return self.to_page(pk)
-        made = requesting.send(made.pk, patience=PATIENCE)
+        try:
+            made = requesting.send(made.pk, patience=PATIENCE)
+        except ImproperlyConfigured as error:
+            messages.error(request, f"Cancel requested, but it cannot be sent: {error}")
+            return self.to_page(pk)
         result = results([made], now=timezone.now())[made.pk]
         level = LEVELS.get(result.fate, messages.WARNING)
         messages.add_message(request, level, f"Cancel requested. {result.sentence}")

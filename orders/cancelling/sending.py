@@ -34,6 +34,7 @@ def send(pk: int, *, patience: float | None = None) -> Cancellation:
     what is not answered by then is sent again later, as after any other silence. Returns the
     cancellation as it is then. May be called twice, or never: the sweep calls too.
     """
+    client = api()
     until = None if patience is None else time.monotonic() + patience
     attempt = attempts.begin(pk, now=timezone.now())
     held = Cancellation.objects.get(pk=pk)
@@ -41,7 +42,6 @@ def send(pk: int, *, patience: float | None = None) -> Cancellation:
         if held.state == CancellationState.TAKEN:
             looking.look_again(held)
         return Cancellation.objects.get(pk=pk)
-    client = api()
     call = client.cancel_order if held.kind is Kind.ORDER else client.cancel_portfolio_order
     try:
         answer = call(

@@ -12,7 +12,7 @@ TITLES = {
     REQUESTED: "Cancel requested by {actor}",
     SENT: "Cancel sent to the broker",
     NOT_SENT: "Cancel not sent",
-    UNKNOWN: "The broker has not answered the cancel",
+    UNKNOWN: "The broker did not say whether it has the cancel",
     TAKEN: "Cancel taken by the broker",
     REFUSED: "The broker refused the cancel",
     OVER: "Cancel not sent again",
