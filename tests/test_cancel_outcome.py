@@ -212,6 +212,12 @@ REFUSED = Asked("REFUSED", reason="DELETE /x: 409 Conflict", next_attempt_at=Non
                 "It is not sent again: look at the order and decide anew."
             ),
         ),
+        (
+            Asked("UNKNOWN", sending_until=NOW - timedelta(seconds=1), next_attempt_at=NOW),
+            order("NEW"),
+            Fate.UNKNOWN,
+            "Unknown whether the broker has it, sent again in a moment.",
+        ),
         (Asked(), order("SUSPENDED"), Fate.TAKEN, "Taken by the broker, waiting for its word."),
         (Asked(), order(""), Fate.TAKEN, "Taken by the broker, waiting for its word."),
     ],

@@ -146,10 +146,10 @@ def _unknown(asked: Asked, now: datetime) -> Result:
         text = "It is being sent, and the broker has not answered yet."
     elif asked.next_attempt_at:
         again = clock(asked.next_attempt_at, now)
-        text = f"Unknown whether the broker has it, sent again {again}: {_plain(asked.reason)}."
+        text = f"Unknown whether the broker has it, sent again {again}{_because(asked)}."
     else:
         text = (
-            f"Unknown whether the broker has it: {_plain(asked.reason)}. "
+            f"Unknown whether the broker has it{_because(asked)}. "
             "It is not sent again: look at the order and decide anew."
         )
     return Result(Fate.UNKNOWN, text)
@@ -179,7 +179,7 @@ def _because(asked: Asked) -> str:
 
 
 def _plain(reason: str) -> str:
-    return reason.rstrip(".") or "no reason was given"
+    return reason.rstrip(".")
 
 
 def _count(orders: int) -> str:
