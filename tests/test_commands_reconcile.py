@@ -148,6 +148,37 @@ def test_ctrl_c_stops_it_and_it_is_continued(upstream, monkeypatch):
     assert differences(upstream) == []
 
 
+def test_one_that_a_colleague_stops_ends_and_says_how_to_go_on(upstream, monkeypatch):
+    lost_orders(upstream, 20)
+    step = work.Work.step
+
+    def stopped(self):
+        wait = step(self)
+        if self.run.state == "RUNNING" and not self.run.stop_requested:
+            runs.stop(self.run.pk, actor="bea", now=timezone.now())
+        return wait
+
+    monkeypatch.setattr(work.Work, "step", stopped)
+    with pytest.raises(CommandError, match=r"Stopped\. `reconcile --continue"):
+        call_command("reconcile", "--since=2026-03-01")
+
+    assert 0 < last().compared < objects(upstream)
+
+
+def test_one_that_another_has_taken_over_is_left_to_it(upstream, monkeypatch):
+    lost_orders(upstream)
+    step = work.Work.step
+
+    def taken_over(self):
+        upstream.wait(minutes=6)
+        assert work.Work.take(self.run.pk)
+        return step(self)
+
+    monkeypatch.setattr(work.Work, "step", taken_over)
+    with pytest.raises(CommandError, match="Somebody else goes on with reconciliation"):
+        call_command("reconcile", "--since=2026-03-01")
+
+
 def test_a_refusal_is_an_error_with_the_reason(upstream):
     upstream.expect(Trouble("problem", 403, path="/portfolios"))
 

@@ -1,7 +1,7 @@
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,19 @@ def test_a_secret_may_stand_in_a_file(tmp_path):
 def test_durations_are_timedeltas():
     assert environment(NAME="90").seconds("NAME", 0) == timedelta(seconds=90)
     assert environment().optional_seconds("NAME") is None
+
+
+def test_a_time_of_day_is_hours_and_minutes_or_none():
+    assert environment(NAME="02:30").time_of_day("NAME") == time(2, 30)
+    assert environment().time_of_day("NAME") is None
+
+
+@pytest.mark.parametrize("text", ["24:00", "half past two", "02:30:15", "0230"])
+def test_what_is_no_time_of_day_is_named(text):
+    variables = environment(NAME=text)
+
+    assert variables.time_of_day("NAME") is None
+    assert variables.problems == [f"NAME={text!r}: it is not a time of day like 02:30"]
 
 
 def test_a_pem_may_be_written_on_one_line():

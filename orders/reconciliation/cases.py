@@ -154,12 +154,14 @@ def answered(reply: Reply) -> Told:
     return told(reply.kind, reply.about, answer.payload, at=reply.at, request_id=answer.request_id)
 
 
-def asked_about(rows: Sequence[tuple[Row, Position]], *, now: datetime) -> Part:
+def asked_about(
+    rows: Sequence[tuple[Row, Position]], *, now: datetime, with_orders: bool = True
+) -> Part:
     """Ask about objects that no list tells of, and return their cases."""
     replies, trouble = ask([row for row, _ in rows])
     places = dict(rows)
     told_of = [(answered(it), places[it.kind, it.about]) for it in replies if it.answer is not None]
-    cases = of_answers(told_of, now=now, with_orders=True, is_list=False)
+    cases = of_answers(told_of, now=now, with_orders=with_orders, is_list=False)
     found = {(case.answer.kind, case.answer.pk): case for case in cases if case.answer}
     # In the order in which they were asked: the position is that of the last one settled.
     return Part(

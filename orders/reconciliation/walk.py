@@ -85,11 +85,13 @@ def _listed(run: Reconciliation, position: Position) -> tuple[Part, Position | N
     listed = list(_fresh(Kind.PORTFOLIO_ORDER, page, position, at))
     if not _is_sorted(page, position):
         listed = [(it, {**place, "unsorted": True}) for it, place in listed]
-    cases = of_answers(listed, now=at, with_orders=run.scope == Scope.WINDOW)
+    with_orders = run.scope == Scope.WINDOW  # those of an account are listed by themselves
+    cases = of_answers(listed, now=at, with_orders=with_orders)
     part, last = Part(cases), listed[-1][1] if listed else position
     if not last.get("unsorted"):
         known = [it.pk for it, _ in listed]
-        part = _merged(cases, _left_out(run, position, known, is_last=page.is_last), position, at)
+        ours = _left_out(run, position, known, is_last=page.is_last)
+        part = _merged(cases, ours, position, at, with_orders=with_orders)
     return gathered(part), _end(run, page, last)
 
 
@@ -98,7 +100,14 @@ def _end(run: Reconciliation, page: Page, last: Position) -> Position | None:
     return _next_phase(run, last) if page.is_last else _after(page, len(page.entries), last)
 
 
-def _merged(listed: Sequence[Case], ours: Sequence[UUID], position: Position, at: datetime) -> Part:
+def _merged(
+    listed: Sequence[Case],
+    ours: Sequence[UUID],
+    position: Position,
+    at: datetime,
+    *,
+    with_orders: bool,
+) -> Part:
     """Return the cases of a list with those of what it leaves out, by id; as many as can be asked about."""
     places: list[tuple[UUID, Position, Case | None]] = []
     known = {case.answer.pk: case for case in listed if case.answer}
@@ -107,7 +116,7 @@ def _merged(listed: Sequence[Case], ours: Sequence[UUID], position: Position, at
         position = case.position if case else {**position, "floor": pk.hex}
         places.append((pk, position, case))
     rows = [((Kind.PORTFOLIO_ORDER, pk), place) for pk, place, case in places if not case]
-    asked = asked_about(rows[:MOST], now=at)
+    asked = asked_about(rows[:MOST], now=at, with_orders=with_orders)
     replies = iter(asked.cases)
     cases: list[Case] = []
     for _, _, case in places:

@@ -62,7 +62,7 @@ class Command(MigratedCommand):
         try:
             self._work(Work(run))
         except LostError:
-            raise CommandError(f"Somebody else goes on with reconciliation {run.pk}.") from None
+            self._lost(run)
         except KeyboardInterrupt:
             self._stop(run)
         run.refresh_from_db()
@@ -104,6 +104,11 @@ class Command(MigratedCommand):
                 seconds = wait.total_seconds()
                 self._progress(f"waiting for {seconds:.0f} s: {work.run.reason} ...")
                 sleep(min(seconds, runs.LEASE.total_seconds() / 2))
+
+    def _lost(self, run: Reconciliation) -> None:
+        run.refresh_from_db()
+        if run.state == RunState.RUNNING:
+            raise CommandError(f"Somebody else goes on with reconciliation {run.pk}.") from None
 
     def _stop(self, run: Reconciliation) -> None:
         """Stop it at once: nobody else works on it."""
