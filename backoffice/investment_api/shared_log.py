@@ -11,6 +11,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from . import adaptive, scripts
+from .adaptive import Share
+
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 0.3  # seconds, to connect and for an answer
@@ -19,47 +22,18 @@ REST = 2.0  # seconds without asking Redis after it failed
 _PEER_FOR = timedelta(minutes=5)  # how long a process counts after it last asked
 _LEAST_PEERS = 4  # what Redis told last may be from before the others started
 
-# One round trip with nobody in between, by Redis's clock: those of hosts differ.
-_ASK = """
-local log, pause, peers, rest = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local part, most, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local process, peer_for, back_for = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-
-redis.call('ZADD', peers, now, process)
-redis.call('ZREMRANGEBYSCORE', peers, '-inf', now - peer_for)
-local count = redis.call('ZCARD', peers)
-
-local paused = redis.call('PTTL', pause)
-if paused > 0 then return {count, paused * 1000, 0} end
-
--- Whoever is back first lets all rest until nobody can be on a share any more.
-if back_for > 0 then redis.call('SET', rest, '1', 'PX', back_for, 'NX') end
-local resting = redis.call('PTTL', rest)
-if resting > 0 then return {count, 0, resting * 1000} end
-
-local oldest = redis.call('LINDEX', log, part - 1)
-local age = oldest and now - oldest
-if age and age >= 0 and age < window then return {count, 0, window - age} end
-redis.call('LPUSH', log, now)
-redis.call('LTRIM', log, 0, most - 1)
-redis.call('PEXPIRE', log, math.ceil(window / 1000))
-return {count, 0, 0}
-"""
-_PAUSE = """
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
-  redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
-end
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class SharedAnswer:
-    """Seconds of a pause, and seconds to wait before asking again; both 0: let through."""
+    """Seconds of a pause, and seconds to wait before asking again; both 0: let through.
+
+    ``share`` is that of background work, as (size, seconds since it began to come back); None while
+    it is whole.
+    """
 
     paused: float
     wait: float
+    share: tuple[int, float] | None = None
 
 
 class SharedLog:
@@ -79,47 +53,60 @@ class SharedLog:
         self._is_lost = False
         self._asks_from = self._shares_from = float("-inf")
         self._id = uuid.uuid4().hex
-        self._keys = [f"investment-api:{name}:{key}" for key in ("log", "pause", "peers", "rest")]
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=TIMEOUT,
-            socket_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._ask = self._redis.register_script(_ASK)
-        self._pause = self._redis.register_script(_PAUSE)
+        self._keys = [
+            f"investment-api:{name}:{key}" for key in ("log", "pause", "peers", "rest", "share")
+        ]
+        connection = connect(url)
+        self._ask = connection.register_script(scripts.ASK)
+        self._look = connection.register_script(scripts.LOOK)
+        self._pause = connection.register_script(scripts.PAUSE)
+        self._throttle = connection.register_script(scripts.THROTTLE)
 
-    def ask(self, part: int) -> SharedAnswer | None:
-        """Ask for one request, of at most ``part`` in the window; None while Redis is away."""
+    def ask(self, part: int, full: int, *, is_background: bool) -> SharedAnswer | None:
+        """Ask for one request, of at most ``part`` in the window; None while Redis is away.
+
+        Where it is background work, whose share is ``full`` while it is whole, that share counts too.
+        """
         now = self._clock()
         if now < self._asks_from:
             return self._without(now)
+        arguments = self._arguments(part, now)
+        pace = [int(is_background), _microseconds(adaptive.EVERY), adaptive.addition(full)]
         try:
-            count, paused, wait = self._ask(self._keys, self._arguments(part, now))
+            count, *answer = self._ask(self._keys, [*arguments, *pace])
         except (redis.RedisError, OSError) as error:
             self._lose(error)
             return self._without(now)
         self._is_lost = False
         self.peers = max(count, _LEAST_PEERS)
-        return SharedAnswer(paused / 1e6, wait / 1e6)
+        return _read(answer)
+
+    def look(self) -> SharedAnswer | None:
+        """Return how things stand, without asking for a request; None while Redis is away."""
+        if self._clock() < self._asks_from:
+            return None
+        try:
+            _, *answer = self._look(self._keys, [])
+        except (redis.RedisError, OSError) as error:
+            self._lose(error)
+            return None
+        return _read(answer)
 
     def pause(self, length: timedelta) -> None:
         """Let nobody through for ``length``, unless they wait longer already."""
         milliseconds = max(1, round(length.total_seconds() * 1000))
-        try:
-            self._pause(self._keys[1:2], [milliseconds])
-        except (redis.RedisError, OSError) as error:
-            self._lose(error)
+        self._tell(self._pause, self._keys[1:2], [milliseconds])
 
-    def paused_for(self) -> float:
-        """Return the seconds that nobody is let through; 0 if they are, or Redis is away."""
-        if self._clock() < self._asks_from:
-            return 0.0
+    def throttle(self, share: Share, wait: float) -> None:
+        """Halve the share of background work, of which ``share`` says how much it is when whole."""
+        moments = (_microseconds(seconds) for seconds in (wait, adaptive.REST, adaptive.EVERY))
+        self._tell(self._throttle, self._keys[4:5], [share.full, *moments, share.addition])
+
+    def _tell(self, script: Callable[..., object], keys: list[str], arguments: list[int]) -> None:
         try:
-            return max(0.0, self._redis.pttl(self._keys[1]) / 1e3)
+            script(keys, arguments)
         except (redis.RedisError, OSError) as error:
             self._lose(error)
-            return 0.0
 
     def _arguments(self, part: int, now: float) -> list[str | int]:
         window = self._window // timedelta(microseconds=1)
@@ -141,3 +128,19 @@ class SharedLog:
             self._is_lost = True
             self._shares_from = now + self._window.total_seconds()
             logger.warning("the shared budget is away, this process keeps to its share: %s", error)
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a connection that costs a bounded time where nobody answers, and never tries twice."""
+    return redis.Redis.from_url(
+        url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0)
+    )
+
+
+def _read(answer: list[int]) -> SharedAnswer:
+    paused, wait, size, age = answer
+    return SharedAnswer(paused / 1e6, wait / 1e6, (size, age / 1e6) if size >= 0 else None)
+
+
+def _microseconds(seconds: float) -> int:
+    return round(seconds * 1e6)
