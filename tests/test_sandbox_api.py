@@ -639,6 +639,39 @@ def test_a_trouble_may_concern_some_paths_only(caller):
     assert caller.get(f"/orders/{USER}").status == 404
 
 
+# A limit of calls
+
+
+def test_beyond_the_limit_calls_are_answered_429_until_the_second_is_over(sandbox, caller):
+    now = [100.0]
+    sandbox.limit.clock = lambda: now[0]
+    assert caller.control("limit", per_second=2).json == {"refused": 0}
+
+    def statuses():
+        return [caller.get("/portfolios/orders").status for _ in range(3)]
+
+    assert statuses() == [200, 200, 429]
+    now[0] += 0.9
+    assert statuses() == [429, 429, 429]
+    now[0] += 0.1
+    assert statuses() == [200, 200, 429]
+    assert caller.control("limit", per_second=0).json == {"refused": 5}
+    assert statuses() == [200, 200, 200]
+
+
+def test_the_limit_says_how_long_to_wait_if_it_is_told_to(sandbox, caller):
+    sandbox.limit.clock = lambda: 100.0
+    caller.control("limit", per_second=1, retry_after="7")
+    caller.get("/portfolios/orders")
+    assert caller.get("/portfolios/orders").headers["retry-after"] == "7"
+
+    caller.control("limit", per_second=1)
+    answer = caller.get("/portfolios/orders")
+    assert "retry-after" not in answer.headers
+    assert_problem(answer, 429, "too_many_requests")
+    assert caller.control("limit", per_second=-1).status == 400
+
+
 # The other side
 
 

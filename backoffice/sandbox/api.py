@@ -59,6 +59,7 @@ class Api:
         request_id = str(uuid4())
         trouble = self._upstream.troubles.take(message.method, message.path)
         try:
+            self._upstream.limit.check()
             response = self._troubled(trouble, message) if trouble else self._answer(message)
         except UnknownError:
             response = ProblemError(404).response(request_id)

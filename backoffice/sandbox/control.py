@@ -30,6 +30,7 @@ class Control:
             "place": self._place,
             "faults": self._faults,
             "trouble": self._trouble,
+            "limit": self._limit,
             "rotate": self._rotate,
             "revoke": self._revoke,
             "alter": self._alter,
@@ -92,6 +93,13 @@ class Control:
         """Take cancellations in these manners, and in no others of before."""
         self._upstream.market.manners = Manners.from_document(body)
         return {}
+
+    def _limit(self, body: Json) -> Json:
+        """Answer 429 to what is more than ``per_second`` calls; 0 lifts the limit. Tells how many there were."""
+        limit = self._upstream.limit
+        refused = limit.refused
+        limit.set(int(body["per_second"]), retry_after=str(body.get("retry_after", "")))
+        return {"refused": refused}
 
     def _rotate(self, body: Json) -> Json:
         """Sign with a new key; the set shows the old one for ``keep`` seconds more."""

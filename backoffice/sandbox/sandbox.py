@@ -17,6 +17,7 @@ from .courier import Courier
 from .cuts import Cut, Point
 from .faults import FaultPlan, Trouble
 from .keys import KeySet
+from .limit import Limit
 from .manners import Manners
 from .market import Market
 from .server import Server
@@ -128,6 +129,11 @@ class Sandbox:
     def manners(self) -> Manners:
         """How cancellations are taken."""
         return self.market.manners
+
+    @property
+    def limit(self) -> Limit:
+        """How many calls a second the API takes."""
+        return self._upstream.limit
 
     def test(self, subscription_id: str) -> None:
         """Have the courier deliver a test event, as the API's test call does."""

@@ -8,6 +8,7 @@ from .authentication import Authentication
 from .courier import Courier
 from .faults import Troubles
 from .keys import KeySet
+from .limit import Limit
 from .market import Market
 from .subscriptions import Subscriptions
 
@@ -23,3 +24,4 @@ class Upstream:
     courier: Courier
     authentication: Authentication
     troubles: Troubles = field(default_factory=Troubles)
+    limit: Limit = field(default_factory=Limit)
