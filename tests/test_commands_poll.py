@@ -6,7 +6,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from backoffice.sandbox import Trouble
-from orders.models import JournalEntry, PortfolioOrder
+from orders.models import JournalEntry, Outcome, PortfolioOrder
 from tests.upstream import START, receive, running
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +55,18 @@ def test_it_fails_if_any_ask_failed(upstream, capsys):
         call_command("poll")
 
     assert "Asked about 2 that were due: 0 brought news, 1 failed." in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_says_that_the_broker_does_not_answer_and_leaves_the_rest_alone(upstream, monkeypatch):
+    monkeypatch.setattr("orders.asking.polling.THREADS", 1)
+    due_portfolio_orders(upstream, 9)
+    upstream.expect(Trouble("cut"), times=100)
+
+    with pytest.raises(CommandError, match=r"does not answer; the next try is at 10:0\d:\d\d\."):
+        call_command("poll")
+
+    assert JournalEntry.objects.filter(outcome=Outcome.FAILED).count() == 5
 
 
 @pytest.mark.django_db(transaction=True)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from backoffice.http_signatures import Message, verify
 from backoffice.investment_api import transport
 from backoffice.investment_api.auth import Credentials, Scope
-from backoffice.investment_api.budget import Budget
+from backoffice.investment_api.budget import Budget, Urgency
 from backoffice.investment_api.client import InvestmentAPI
 from backoffice.investment_api.errors import (
     InvestmentAPIError,
@@ -293,12 +293,16 @@ def test_when_upstream_says_how_long_to_wait_nobody_calls_before(ask, api, upstr
     assert len(upstream.requests) == 2
 
 
-def test_throttling_without_a_word_on_how_long_pauses_all_the_same(ask, api):
+def test_throttling_without_a_word_on_how_long_lets_background_work_rest_and_people_go_on(ask, api):
     with pytest.raises(UnavailableError) as caught:
         ask((429, {}, {}))
 
     assert caught.value.retry_after == transport.PAUSE
     assert api.budget.paused_until() is not None
+    with pytest.raises(UnavailableError, match="not sent, rate limited"):
+        api.call("GET", "/thing")
+    with pytest.raises(UnavailableError, match="GET /thing: 429"):
+        api.call("GET", "/thing", urgency=Urgency.PERSON)
 
 
 def test_other_trouble_of_upstream_pauses_nobody(ask, api):

@@ -8,7 +8,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Self
 
-REST = 5.0  # seconds without background work after a 429; another 429 meanwhile is of the same burst
+REST = (
+    5.0  # seconds without background work after a 429; another 429 meanwhile is of the same burst
+)
 EVERY = 5.0  # seconds without a 429 until the next addition
 _ADDITIONS = 60  # from nothing to everything at most: five minutes, however large the budget
 

@@ -27,6 +27,7 @@ from backoffice.http_signatures import (
 from .budget import Urgency
 from .errors import InvestmentAPIError, UnavailableError, read_json
 from .transport import Response, Transport
+from .weather import Weather
 
 logger = logging.getLogger(__name__)
 
@@ -110,8 +111,11 @@ class Token:
 class Tokens:
     """The current access token of one scope: in memory, in Django's cache for all processes, or fetched."""
 
-    def __init__(self, credentials: Credentials, transport: Transport, scope: Scope) -> None:
+    def __init__(
+        self, credentials: Credentials, transport: Transport, scope: Scope, weather: Weather
+    ) -> None:
         self._scope = scope
+        self._weather = weather
         self._credentials = credentials
         self._transport = transport
         self._held: Token | None = None
@@ -174,7 +178,9 @@ class Tokens:
             urgency=urgency,
             until=until,
         )
-        return _read_token(response, asked_at)
+        token, life = _read_token(response, asked_at)
+        self._weather.note_token(self._scope.name, issued=asked_at, expires=asked_at + life)
+        return token
 
     def _from_cache(self) -> Token | None:
         try:
@@ -191,7 +197,8 @@ class Tokens:
             logger.warning("the token is kept in this process only: %s", error)
 
 
-def _read_token(response: Response, asked_at: float) -> Token:
+def _read_token(response: Response, asked_at: float) -> tuple[Token, float]:
+    """Return the token of an answer, and how many seconds it lives."""
     try:
         answer: Any = read_json(response.body)
         text, life = answer["access_token"], float(answer["expires_in"])
@@ -204,4 +211,4 @@ def _read_token(response: Response, asked_at: float) -> Token:
         raise UnavailableError(
             message, status=response.status, request_id=response.request_id
         ) from error
-    return Token(text, asked_at + life - min(_RENEW_EARLY, life / 4))
+    return Token(text, asked_at + life - min(_RENEW_EARLY, life / 4)), life

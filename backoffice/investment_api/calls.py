@@ -4,14 +4,17 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from .answers import Answer, Object, object_in, objects_in, read_answer, total_count
 from .auth import Credentials, Scope, Tokens
+from .breaker import Breaker
 from .budget import Budget, Urgency
 from .errors import InvestmentAPIError, RefusedError
 from .transport import Response, Transport
+from .weather import Weather
 
 DEADLINE = 30.0  # seconds for a call, waiting for the budget and for a token included
 PAGE = 200
@@ -35,11 +38,33 @@ class Page:
 class Calls:
     """Calls to one account with upstream, for any number of threads."""
 
-    def __init__(self, credentials: Credentials, budget: Budget) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        budget: Budget,
+        *,
+        breaker: Breaker | None = None,
+        weather: Weather | None = None,
+    ) -> None:
         self.budget = budget
+        self.weather = weather or Weather()
+        self._breaker = breaker or Breaker()
         self._credentials = credentials
-        self._transport = Transport(credentials.url, sign=credentials.sign, budget=budget)
-        self._tokens = {scope: Tokens(credentials, self._transport, scope) for scope in Scope}
+        self._transport = Transport(
+            credentials.url,
+            sign=credentials.sign,
+            budget=budget,
+            breaker=self._breaker,
+            weather=self.weather,
+        )
+        self._tokens = {
+            scope: Tokens(credentials, self._transport, scope, self.weather) for scope in Scope
+        }
+
+    def shut_until(self) -> datetime | None:
+        """Return until when background work need not try: upstream wants none, or does not answer."""
+        moments = (self.budget.paused_until(), self._breaker.open_until())
+        return max(filter(None, moments), default=None)
 
     def call(
         self,

@@ -16,6 +16,7 @@ from .answers import Answer, Object, object_in, objects_in
 from .auth import Credentials, Scope
 from .budget import Budget, Urgency
 from .calls import DEADLINE, Calls, Page
+from .weather import Weather
 
 STATUSES = ("NEW", "PROCESSING", "FILLED", "CANCELLED")
 
@@ -209,8 +210,9 @@ def _from_settings() -> InvestmentAPI:
     credentials = Credentials.from_settings()
     limit, redis_url = settings.INVESTMENT_API_MAX_RPS, settings.REDIS_URL
     budget = Budget(limit, redis_url=redis_url, name=credentials.client_id)
+    weather = Weather(redis_url, credentials.client_id)
     try:
-        return InvestmentAPI(credentials, budget)
+        return InvestmentAPI(credentials, budget, weather=weather)
     except ValueError as error:
         raise ImproperlyConfigured(f"INVESTMENT_API_URL: {error}") from error
 

@@ -15,16 +15,19 @@ import urllib3
 from backoffice.env import is_loopback
 from backoffice.http_signatures import SignatureError
 
+from .adaptive import REST
+from .breaker import Breaker
 from .budget import Budget, Urgency
 from .connection import keep_deadline, new_session
 from .errors import InvestmentAPIError, RefusedError, UnavailableError, error_of
+from .weather import Weather, outcome_of
 
 logger = logging.getLogger(__name__)
 
 CONNECT = 5.0  # seconds
 READ = 15.0  # seconds without a byte
 LARGEST_BODY = 16 * 2**20  # bytes
-PAUSE = timedelta(seconds=5)  # after a 429 that does not say how long
+PAUSE = timedelta(seconds=REST)  # after a 429 that does not say how long
 
 _OF_LIBRARIES = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 _PATIENCE = {  # for room in the budget
@@ -52,7 +55,13 @@ class Transport:
     """
 
     def __init__(
-        self, url: str, *, sign: Callable[[requests.PreparedRequest], None], budget: Budget
+        self,
+        url: str,
+        *,
+        sign: Callable[[requests.PreparedRequest], None],
+        budget: Budget,
+        breaker: Breaker,
+        weather: Weather,
     ) -> None:
         parts = urlsplit(url)
         self._is_local = is_loopback(parts.hostname or "")
@@ -61,6 +70,8 @@ class Transport:
         self._url = url.rstrip("/")
         self._sign = sign
         self._budget = budget
+        self._breaker = breaker
+        self._weather = weather
         self._per_thread = threading.local()
 
     def send(
@@ -81,30 +92,52 @@ class Transport:
         """
         call = f"{method} {path}"
         self._wait_for_room(call, urgency, until)
-        started = time.monotonic()
         try:
             request = self._prepare(method, path, headers, params, body)
-            status, answered, content = self._exchange(request, until)
+            _leave_time(until)
         except (requests.RequestException, OSError, SignatureError) as error:
+            self._breaker.call_off()
+            kind = RefusedError if isinstance(error, SignatureError) else UnavailableError
+            raise _not_sent(kind(f"{call}: {_reason(error)}")) from error
+        started = time.monotonic()
+        try:
+            status, answered, content = self._exchange(request, until)
+        except (requests.RequestException, OSError) as error:
             logger.info("%s failed after %.0f ms: %s", call, _ms_since(started), _reason(error))
-            raise _failure(call, error) from error
+            silence = UnavailableError(f"{call}: {_reason(error)}")
+            self._note(call, urgency, started, silence)
+            raise silence from error
         request_id = answered.get("upvest-request-id", "")[:64]
         logger.info("%s %d %.0f ms %s", call, status, _ms_since(started), request_id or "-")
-        if failure := error_of(call, status, answered, content, now=datetime.now(UTC)):
+        failure = error_of(call, status, answered, content, now=datetime.now(UTC))
+        self._note(call, urgency, started, failure)
+        if failure:
             self._obey(failure)
             raise failure
         took = timedelta(seconds=time.monotonic() - started)
         return Response(status, content, request_id, took)
 
+    def _note(
+        self, call: str, urgency: Urgency, started: float, failure: InvestmentAPIError | None
+    ) -> None:
+        """Let the breaker and the weather know what a call came to."""
+        outage = self._breaker.report(is_answered=outcome_of(failure) not in ("5xx", "network"))
+        self._weather.note(call, urgency, time.monotonic() - started, failure)
+        if outage:
+            self._weather.note_outage(outage)
+
     def _wait_for_room(self, call: str, urgency: Urgency, until: float) -> None:
         left = timedelta(seconds=max(0.0, until - time.monotonic()))
+        is_admitted = False
         try:
+            self._breaker.admit(urgency)
+            is_admitted = True
             self._budget.take(urgency, timeout=min(left, _PATIENCE[urgency]))
         except UnavailableError as error:
+            if is_admitted:
+                self._breaker.call_off()
             message = f"{call}: not sent, {error.message}"
-            not_sent = UnavailableError(message, retry_after=error.retry_after)
-            not_sent.was_sent = False
-            raise not_sent from error
+            raise _not_sent(UnavailableError(message, retry_after=error.retry_after)) from error
 
     def _prepare(
         self,
@@ -125,9 +158,7 @@ class Transport:
     def _exchange(
         self, request: requests.PreparedRequest, until: float
     ) -> tuple[int, Mapping[str, str], bytes]:
-        left = until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("no time left for the call")
+        left = _leave_time(until)
         keep_deadline(until, longest_silence=READ)
         timeout = (min(CONNECT, left), min(READ, left))
         session = self._session()
@@ -148,13 +179,14 @@ class Transport:
         return session
 
     def _obey(self, error: InvestmentAPIError) -> None:
-        """Let everybody wait as long as upstream asks."""
+        """Let everybody wait as long as upstream asks, and background work take less after a 429."""
         if not isinstance(error, UnavailableError):
             return
-        if error.status == 429 and error.retry_after is None:
-            error.retry_after = PAUSE
         if error.retry_after:
             self._budget.pause(datetime.now(UTC) + error.retry_after)
+        if error.status == 429:
+            self._budget.throttled(error.retry_after)
+            error.retry_after = PAUSE if error.retry_after is None else error.retry_after
 
 
 def _read(response: requests.Response) -> bytes:
@@ -166,14 +198,17 @@ def _read(response: requests.Response) -> bytes:
     return bytes(content)
 
 
-def _failure(call: str, error: Exception) -> InvestmentAPIError:
-    """Return what it means for the caller that there is no answer."""
-    message = f"{call}: {_reason(error)}"
-    if not isinstance(error, SignatureError):
-        return UnavailableError(message)
-    unsigned = RefusedError(message)
-    unsigned.was_sent = False
-    return unsigned
+def _leave_time(until: float) -> float:
+    """Return the seconds that are left for a call. Raises TimeoutError if there are none."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("no time left for the call")
+    return left
+
+
+def _not_sent(error: InvestmentAPIError) -> InvestmentAPIError:
+    error.was_sent = False
+    return error
 
 
 def _reason(error: Exception) -> str:

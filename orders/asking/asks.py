@@ -51,8 +51,13 @@ class Reply:
 
 
 def paused_until() -> datetime | None:
-    """Return until when upstream wants no requests at all; None if it takes them."""
+    """Return until when upstream wants no requests of the poller; None if it takes them."""
     return api().budget.paused_until()
+
+
+def shut_until() -> datetime | None:
+    """Return until when the poller need not ask: upstream wants no requests, or does not answer."""
+    return api().shut_until()
 
 
 def put(kind: Kind, about: UUID, asker: Asker) -> Reply:

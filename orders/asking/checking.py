@@ -31,9 +31,9 @@ def due(*, now: datetime, most: int | None = None) -> list[tuple[Kind, UUID]]:
     """Return what to ask about now, the longest overdue first: portfolio orders, then orders without one.
 
     Then those unknown here of which an event was refused. At most ``most`` of each. Nothing while
-    upstream wants no requests: what is due stays due.
+    upstream wants no requests, or does not answer: what is due stays due.
     """
-    if asks.paused_until():
+    if asks.shut_until():
         return []
     found = [
         (kind, pk)

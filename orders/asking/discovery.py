@@ -17,6 +17,7 @@ from django.utils import timezone
 from backoffice.investment_api.client import api
 from backoffice.investment_api.errors import InvestmentAPIError
 from orders import journal, projection
+from orders.asking import asks
 from orders.attributes import UnreadableError, uuid
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome, PortfolioOrder
@@ -49,6 +50,10 @@ def discover(*, now: datetime) -> Listed | None:
 
     Raises InvestmentAPIError; the next round then begins where this one did.
     """
+    if asks.shut_until():
+        return (
+            None  # nothing would be sent: the round is left to the next beat, and to the same slot
+        )
     since = _since(now)
     entry = journal.open_round(_slot(now), now=now)
     if entry is None:

@@ -72,6 +72,10 @@ class Command(MigratedCommand):
             raise CommandError(
                 f"The broker asked us to wait until {timezone.localtime(until):%H:%M:%S}."
             )
+        if until := asks.shut_until():
+            raise CommandError(
+                f"The broker does not answer; the next try is at {timezone.localtime(until):%H:%M:%S}."
+            )
         if counts["failed"]:
             raise CommandError(
                 f"{counts['failed']} could not be asked about; the journal says why."
