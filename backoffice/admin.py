@@ -10,7 +10,8 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.functional import cached_property
 
 from backoffice import second_factor
-from backoffice.sidebar import arranged
+from backoffice.sidebar import arranged, with_page
+from backoffice.weather import page
 
 CAP = 10_000  # rows counted at most
 
@@ -39,12 +40,24 @@ class OrderDeskAdminSite(admin.AdminSite):
         self, request: HttpRequest, app_label: str | None = None
     ) -> list[dict[str, Any]]:
         """Return the groups of the sidebar."""
-        return arranged(super().get_app_list(request, app_label))
+        groups = arranged(super().get_app_list(request, app_label))
+        if app_label is None and page.may_view(request):
+            url = reverse("admin:broker-api", current_app=self.name)
+            return with_page(groups, group="Broker", name=page.TITLE, url=url)
+        return groups
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Add the enrolment of a second factor, for those who may not see anything else yet."""
+        """Add the enrolment of a second factor, for those who may not see anything else yet, and the weather."""
         enrol = second_factor.EnrolView.as_view(site=self)
-        return [path("second-factor/", enrol, name="second-factor"), *super().get_urls()]
+        return [
+            path("second-factor/", enrol, name="second-factor"),
+            path("broker-api/", self.admin_view(self.broker_api), name="broker-api"),
+            *super().get_urls(),
+        ]
+
+    def broker_api(self, request: HttpRequest) -> HttpResponse:
+        """Show the weather at the broker's API."""
+        return page.show(request, self.each_context(request))
 
 
 class CappedPaginator(Paginator):

@@ -29,3 +29,26 @@ def arranged(apps: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for group in groups.values():
         group["models"].sort(key=lambda model: ORDER.get(model["object_name"], len(ORDER)))
     return sorted(groups.values(), key=lambda group: (group["app_label"] in ACCESS, group["name"]))
+
+
+def with_page(
+    groups: list[dict[str, Any]], *, group: str, name: str, url: str
+) -> list[dict[str, Any]]:
+    """Return the groups with one more that leads to a page without a model; Access stays the last."""
+    label = name.replace(" ", "")
+    page = {
+        "name": name,
+        "object_name": label,
+        "admin_url": url,
+        "add_url": None,
+        "view_only": True,
+    }
+    added = {
+        "name": group,
+        "app_label": label.lower(),
+        "app_url": url,
+        "has_module_perms": True,
+        "models": [page],
+    }
+    place = sum(it["app_label"] not in ACCESS for it in groups)
+    return [*groups[:place], added, *groups[place:]]

@@ -19,6 +19,8 @@ PURE = [
     "orders/dashboard/hours.py", "webhooks/subscriptions/wanted.py",
     "orders/cancelling/answers.py", "orders/cancelling/outcome.py", "orders/cancelling/schedule.py",
     "orders/cancelling/words.py",
+    "orders/dashboard/hours.py", "webhooks/subscriptions/wanted.py", "backoffice/weather/chart.py",
+    "backoffice/weather/condition.py", "backoffice/investment_api/adaptive.py",
 ]  # fmt: skip
 TOP_LEVEL = {
     "manage.py", "pyproject.toml", "README.md", "backoffice", "orders", "webhooks", "templates",

@@ -17,8 +17,9 @@ def groups(rf, user):
 def test_the_sidebar_is_arranged_by_the_work_of_staff(rf):
     found = groups(rf, User.objects.create_superuser("mira"))
 
-    assert list(found) == ["Orders", "Webhooks", "Access"]
+    assert list(found) == ["Orders", "Webhooks", "Broker", "Access"]
     assert found["Orders"][:2] == ["Portfolio orders", "Orders"]
+    assert found["Broker"] == ["Broker API"]
     assert found["Access"] == ["Users", "Groups", "Authenticators", "Backup codes"]
 
 

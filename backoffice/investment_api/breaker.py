@@ -74,7 +74,7 @@ class Breaker:
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),
+        jitter: Callable[[], float] = lambda: random.uniform(0.8, 1.2),  # noqa: S311 -- no secret
     ) -> None:
         self._clock = clock
         self._jitter = jitter

@@ -1,4 +1,4 @@
-"""What is done in Redis: each script one round trip with nobody in between, by Redis's clock, for those of hosts differ."""
+"""What is done in Redis: each script one round trip with nobody in between, by Redis's clock: hosts differ."""
 
 # May one request of at most ARGV[1] in the window be let through now? Notes it if so.
 # Returns: processes seen lately, microseconds of the pause, microseconds to wait, and the share

@@ -1,0 +1,1 @@
+"""The weather at the broker's API, for staff and for metrics."""
