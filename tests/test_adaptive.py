@@ -16,13 +16,8 @@ from backoffice.investment_api.auth import Credentials
 from backoffice.investment_api.budget import Budget, Urgency
 from backoffice.investment_api.client import InvestmentAPI
 from backoffice.investment_api.errors import UnavailableError
+from tests.budgets import HOUR, Clock, needs_redis, taken
 from tests.upstream import running
-
-needs_redis = pytest.mark.skipif(
-    not os.environ.get("TEST_REDIS_URL"), reason="needs a Redis: set TEST_REDIS_URL"
-)
-HOUR = timedelta(hours=1)
-NOT_AT_ALL = timedelta()
 
 
 def test_while_nothing_is_throttled_the_share_is_whole():
@@ -89,26 +84,8 @@ def test_outside_a_rest_it_is_never_less_than_one_nor_more_than_whole(full, step
 # The budget that goes by it
 
 
-def taken(budget, urgency):
-    for count in range(1000):
-        try:
-            budget.take(urgency, timeout=NOT_AT_ALL)
-        except UnavailableError:
-            return count
-    raise AssertionError("there is no limit")
-
-
 @pytest.fixture
 def clock():
-    class Clock:
-        now = 1000.0
-
-        def __call__(self):
-            return self.now
-
-        def sleep(self, seconds):
-            self.now += seconds
-
     return Clock()
 
 

@@ -16,18 +16,12 @@ from orders.asking import checking, discovery
 from orders.asking.feedback import Verdict
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, PortfolioOrder
+from tests.budgets import Clock
 from tests.upstream import START, receive, running
 
 NOW = datetime(2026, 3, 2, 12, 4, 10, tzinfo=UTC)
 BACKGROUND, SUBMISSION, PERSON = Urgency.BACKGROUND, Urgency.SUBMISSION, Urgency.PERSON
 CUT = Trouble("cut")
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -15,32 +15,15 @@ import time_machine
 from backoffice.investment_api.budget import Budget, Urgency
 from backoffice.investment_api.errors import UnavailableError
 from backoffice.investment_api.shared_log import REST
+from tests.budgets import HOUR, NOT_AT_ALL, Clock, needs_redis, taken
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-HOUR = timedelta(hours=1)
-NOT_AT_ALL = timedelta()
 PERSON, BACKGROUND = Urgency.PERSON, Urgency.BACKGROUND
 
-needs_redis = pytest.mark.skipif(
-    not os.environ.get("TEST_REDIS_URL"), reason="needs a Redis: set TEST_REDIS_URL"
-)
 needs_redis_server = pytest.mark.skipif(
     not shutil.which("redis-server"), reason="needs the program redis-server"
 )
-
-
-class Clock:
-    """Seconds that pass only where somebody sleeps."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
 
 
 @pytest.fixture
@@ -50,16 +33,6 @@ def clock():
 
 def own_budget(clock, limit=5):
     return Budget(limit, window=SECOND, clock=clock, sleep=clock.sleep)
-
-
-def taken(budget, urgency=PERSON):
-    """Take without waiting until nothing is left; return how many there were."""
-    for count in range(1000):
-        try:
-            budget.take(urgency, timeout=NOT_AT_ALL)
-        except UnavailableError:
-            return count
-    raise AssertionError("there is no limit")
 
 
 # One process
@@ -112,7 +85,7 @@ def test_threads_share_the_budget_of_their_process(clock):
     budget = own_budget(clock, 20)
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(lambda _: taken(budget), range(8))) == 20
+        assert sum(pool.map(lambda _: taken(budget, PERSON), range(8))) == 20
 
 
 @time_machine.travel(NOW, tick=False)
@@ -129,7 +102,7 @@ def test_while_paused_nobody_is_let_through_and_the_message_says_until_when(cloc
         assert caught.value.retry_after == 90 * SECOND
     clock.sleep(90)
     assert budget.paused_until() is None
-    assert taken(budget) == 5
+    assert taken(budget, PERSON) == 5
 
 
 @time_machine.travel(NOW, tick=False)
@@ -167,7 +140,7 @@ def test_processes_share_one_budget(shared_budget):
     for budget in (ours, theirs, ours, theirs):
         budget.take(PERSON, timeout=NOT_AT_ALL)
 
-    assert taken(ours) + taken(theirs) == 6
+    assert taken(ours, PERSON) + taken(theirs, PERSON) == 6
 
 
 @needs_redis
@@ -175,7 +148,7 @@ def test_many_at_once_do_not_exceed_the_shared_budget(shared_budget):
     budgets = [shared_budget(20) for _ in range(4)]
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(taken, budgets * 2)) == 20
+        assert sum(pool.map(lambda budget: taken(budget, PERSON), budgets * 2)) == 20
 
 
 @needs_redis
@@ -207,13 +180,13 @@ def test_a_pause_holds_for_every_process(shared_budget):
     paused_until = shared_budget().paused_until()
     assert paused_until is not None
     assert paused_until > datetime.now(UTC) + HOUR / 2
-    assert taken(theirs) == 0
+    assert taken(theirs, PERSON) == 0
 
 
 @needs_redis
 def test_accounts_do_not_share_a_budget(shared_budget):
-    assert taken(shared_budget(3)) == 3
-    assert taken(shared_budget(3, name=uuid.uuid4().hex)) == 3
+    assert taken(shared_budget(3), PERSON) == 3
+    assert taken(shared_budget(3, name=uuid.uuid4().hex), PERSON) == 3
 
 
 # Redis away
@@ -222,21 +195,21 @@ def test_accounts_do_not_share_a_budget(shared_budget):
 def test_without_redis_a_process_keeps_to_a_share_after_a_rest(shared_budget, clock):
     budget = shared_budget(20, url="redis://127.0.0.1:1")
 
-    assert taken(budget) == 0  # what others had from Redis must leave the window first
+    assert taken(budget, PERSON) == 0  # what others had from Redis must leave the window first
     clock.sleep(HOUR.total_seconds())
-    assert taken(budget) == 5  # four processes are assumed where Redis never told
+    assert taken(budget, PERSON) == 5  # four processes are assumed where Redis never told
 
 
 def test_a_share_of_less_than_one_request_takes_longer_than_a_window(shared_budget, clock):
     budget = shared_budget(1, url="redis://127.0.0.1:1")
-    assert taken(budget) == 0
+    assert taken(budget, PERSON) == 0
     clock.sleep(HOUR.total_seconds())
 
-    assert taken(budget) == 1
+    assert taken(budget, PERSON) == 1
     clock.sleep(3.9 * HOUR.total_seconds())
-    assert taken(budget) == 0
+    assert taken(budget, PERSON) == 0
     clock.sleep(0.2 * HOUR.total_seconds())
-    assert taken(budget) == 1
+    assert taken(budget, PERSON) == 1
 
 
 @time_machine.travel(NOW, tick=False)
@@ -285,28 +258,28 @@ def test_when_redis_is_lost_and_found_the_sum_stays_within_the_budget(
     shared_budget, clock, redis_server
 ):
     budgets = [shared_budget(10, url=redis_server.url) for _ in range(5)]
-    assert sum(taken(budget) for budget in budgets * 2) == 10
+    assert sum(taken(budget, PERSON) for budget in budgets * 2) == 10
 
     redis_server.stop()
-    assert sum(taken(budget) for budget in budgets) == 0
+    assert sum(taken(budget, PERSON) for budget in budgets) == 0
     clock.sleep(HOUR.total_seconds())
-    assert [taken(budget) for budget in budgets] == [2] * 5
+    assert [taken(budget, PERSON) for budget in budgets] == [2] * 5
 
     redis_server.start()  # empty: it remembers nothing of what was let through
     clock.sleep(REST)
-    assert sum(taken(budget) for budget in budgets) == 0
+    assert sum(taken(budget, PERSON) for budget in budgets) == 0
     with redis.Redis.from_url(redis_server.url) as connection:
         (rest,) = connection.keys("*:rest")
         assert connection.pttl(rest) > HOUR.total_seconds() * 1000
         connection.delete(rest)  # as if that time had passed
-    assert sum(taken(budget) for budget in budgets) == 10
+    assert sum(taken(budget, PERSON) for budget in budgets) == 10
 
 
 @needs_redis_server
 def test_a_pause_that_redis_told_outlives_it(shared_budget, redis_server):
     ours, theirs = (shared_budget(url=redis_server.url) for _ in range(2))
     ours.pause(datetime.now(UTC) + HOUR)
-    assert taken(theirs) == 0
+    assert taken(theirs, PERSON) == 0
 
     redis_server.stop()
 

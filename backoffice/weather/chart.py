@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from backoffice import bars
+from backoffice.bars import Part
 from backoffice.investment_api.weather import MINUTES, Minute
 
 MINUTE = timedelta(minutes=1)
@@ -16,29 +18,10 @@ LABELLED = 10  # minutes
 PARTS = {"answered": ("answered",), "throttled": ("429",), "failed": ("4xx", "5xx", "network")}
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One colour of a bar."""
+class Bar(bars.Bar):
+    """The calls of one minute."""
 
-    name: str
-    y: float
-    height: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """The calls of one minute. ``begins`` is in the display zone; ``label`` is "" where it would crowd."""
-
-    begins: datetime
-    x: float
-    counts: Mapping[str, int]
-    parts: tuple[Part, ...]
-    label: str
-
-    @property
-    def total(self) -> int:
-        """The number of calls."""
-        return sum(self.counts.values())
+    __slots__ = ()
 
     @property
     def told(self) -> str:
@@ -99,6 +82,6 @@ def _bar(begins: datetime, number: int, counts: Mapping[str, int], most: int) ->
         if n:
             height = max(LEAST, round(HEIGHT * n / most, 1))
             below = round(below - height, 1)
-            parts.append(Part(name, below, height))
+            parts.append(Part(name, n, below, height))
     label = f"{begins:%H:%M}" if number % LABELLED == 0 else ""
     return Bar(begins, round(number * SLOT, 2), counts, tuple(parts), label)

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from backoffice import bars
+from backoffice.bars import Part
+
 HOUR = timedelta(hours=1)
 HOURS = 24
 TOP, HEIGHT = 20, 180  # of the bars within the picture, in px
@@ -17,30 +20,10 @@ PARTS = {"filled": ("FILLED", "SETTLED"), "cancelled": ("CANCELLED",)}
 WORDS = {"filled": "filled", "cancelled": "cancelled", "open": "open"}
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One colour of a bar."""
+class Bar(bars.Bar):
+    """The orders placed in one hour."""
 
-    name: str
-    count: int
-    y: float
-    height: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """The orders placed in one hour. ``begins`` is in the display zone; ``label`` "" where it would crowd."""
-
-    begins: datetime
-    x: float
-    counts: Mapping[str, int]
-    parts: tuple[Part, ...]
-    label: str
-
-    @property
-    def total(self) -> int:
-        """The number of orders."""
-        return sum(self.counts.values())
+    __slots__ = ()
 
     @property
     def title(self) -> str:
