@@ -95,6 +95,12 @@ def rank_of(key: str) -> int:
     return int(key[0]) if key else -1
 
 
+def told_by(key: str) -> tuple[datetime, bool, str]:
+    """Return the version of the fact with ``key``, whether an answer of the API told it, and its tie."""
+    _, version, _, answer, tie = key.split(" ", 4)
+    return datetime.fromisoformat(version).replace(tzinfo=UTC), answer == "1", tie
+
+
 def is_proven(kind: Kind, row: Row) -> bool:
     """Return whether an own fact is behind the status, not only a parent's list."""
     return bool(row.fact) and rank_of(row.fact) >= rank(kind, row.status)
@@ -178,9 +184,8 @@ def _conflicts(row: TrackedRow) -> bool:
     ends = [moment for name in ("filled_at", "settled_at") if (moment := getattr(row, name, None))]
     if not (row.cancelled_at and ends):
         return False
-    _, version, _, answer, _ = row.fact.split(" ", 4)
-    decided_at = datetime.fromisoformat(version).replace(tzinfo=UTC)
-    return not (answer == "1" and decided_at >= max(*ends, row.cancelled_at))
+    decided_at, is_answer, _ = told_by(row.fact)
+    return not (is_answer and decided_at >= max(*ends, row.cancelled_at))
 
 
 def _listed_key(status: str) -> tuple[int, bool, str]:

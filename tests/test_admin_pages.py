@@ -95,7 +95,7 @@ def test_the_orders_are_listed_with_their_trades_and_the_average_price(client):
 
     text = words(client.get(page(P)))
 
-    assert "IE00B3XXRP09 Buy 250.00 EUR 2.5000 103.000000 3 " in text
+    assert "IE00B3XXRP09 Buy 250.00 EUR 4 of 2.5000 103.000000 3 " in text
     assert "Filled: 3 at 104.00" in text
     assert "Cancelled: 9 at 1.00" in text
 
@@ -316,7 +316,9 @@ def test_an_order_names_its_portfolio_order_its_place_in_it_and_its_executions(c
 
     place = sorted([named("A"), named("B")]).index(named("A")) + 1
     assert f"Order {place} of 2 in portfolio order {named('P')[:8]}" in text
-    assert "Settled 250.00 EUR 2.5000 100.00 0.10 EUR 2 Mar 2026, 10:00:20 3 Mar 2026" in text
+    trade = "2.5000 100.00 250.00 EUR 0.10 EUR"
+    assert f"Settled 2 Mar 2026, 10:00:20 {trade} 3 Mar 2026 webhook" in text
+    assert f"Total 1 execution {trade}" in text
 
 
 def test_an_order_without_executions_or_known_portfolio_order_says_so(client):

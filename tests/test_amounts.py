@@ -1,6 +1,6 @@
 import pytest
 
-from orders.export.amounts import average_price, total
+from orders.amounts import average_price, total
 
 DIGITS = "9" * 63 + "." + "9" * 26 + "1"
 

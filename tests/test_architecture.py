@@ -11,7 +11,8 @@ MAY_IMPORT = {
     "webhooks": {"backoffice", "orders", "webhooks"},
 }
 PURE = [
-    "orders/lifecycle.py", "orders/fold.py", "orders/facts.py", "orders/attributes.py",
+    "orders/amounts.py", "orders/executions.py", "orders/timeline/learned.py",
+    "orders/timeline/trades.py", "orders/lifecycle.py", "orders/fold.py", "orders/facts.py", "orders/attributes.py",
     "orders/timeline/items.py", "orders/timeline/steps.py", "orders/timeline/gaps.py",
     "orders/timeline/runs.py", "orders/timeline/sentences.py", "orders/lanes/chart.py",
     "orders/lanes/parts.py",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -12,6 +13,8 @@ from django.utils.safestring import SafeString
 
 from orders import search
 from orders.admin.cancelling import CancelAdmin, requests_notices
+from orders.admin.columns import TrackedChangeList
+from orders.admin.executions import with_executions
 from orders.admin.filters import (
     OrderFreshnessFilter,
     PlacedFilter,
@@ -24,8 +27,10 @@ from orders.admin.problems import OrderProblemFilter
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
 from orders.templatetags.desk import humanised, number, short_id
+from orders.templatetags.executed import of_ordered
 from orders.timeline.history import history_of_order
 from orders.timeline.items import Filter
+from orders.timeline.learned import learned
 from orders.timeline.notices import notices
 
 
@@ -56,9 +61,14 @@ class OrderAdmin(CancelAdmin):
         return humanised(row.side)
 
     @admin.display(description="Quantity")
-    def shares(self, row: Order) -> str:
-        """The number of shares."""
-        return number(row.quantity)
+    def shares(self, row: Any) -> str:
+        """The number of shares; where another was executed, of how many: "40 of 100"."""
+        is_known = row.done.is_partial and row.done.quantity != row.quantity
+        return of_ordered(row.done) if is_known else number(row.quantity)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """The change list that knows what was executed."""
+        return OrderChangeList
 
     @admin.display(description="Portfolio order")
     def parent(self, row: Order) -> SafeString | str:
@@ -76,6 +86,7 @@ class OrderAdmin(CancelAdmin):
 
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return its place among the orders beside it, its notices, history and executions."""
+        with_executions([row])
         history = history_of_order(row)
         shown = show(history, request, [Filter.ALL, Filter.PROBLEMS, Filter.CHECKS])
         frame, now = self.frame(row), timezone.now()
@@ -85,12 +96,23 @@ class OrderAdmin(CancelAdmin):
             "timeline": history,
             "history": shown,
             "payloads": payloads(shown.singles, request),
-            "executions": row.executions.order_by("transaction_time", "pk"),
+            "done": row.done,
+            "executions": row.trades,
+            "learned": learned(row.trades, history),
             "notices": [
                 *requests_notices(row, now=now),
                 *notices(row, is_stale=frame["is_stale"], orders=[], history=history, now=now),
             ],
         }
+
+
+class OrderChangeList(TrackedChangeList):
+    """The list of orders with what the executions of those on the page come to, read with one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page, then its executions."""
+        super().get_results(request)
+        self.result_list = with_executions(self.result_list)
 
 
 def _place(order: Order) -> dict[str, Any]:

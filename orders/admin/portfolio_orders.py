@@ -1,8 +1,7 @@
 """The list of portfolio orders and the page of one."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -17,6 +16,7 @@ from orders.admin.bulk import refetch_selected
 from orders.admin.cancelling import CancelAdmin, requests_notices
 from orders.admin.columns import PortfolioOrderChangeList, progress_column
 from orders.admin.downloads import export_history, export_orders, history_of_one
+from orders.admin.executions import with_executions
 from orders.admin.filters import (
     FreshnessFilter,
     PlacedFilter,
@@ -28,9 +28,9 @@ from orders.admin.pages import EXPORT, REFETCH
 from orders.admin.pagination import TabbedPaginator
 from orders.admin.payloads import payloads
 from orders.admin.problems import ProblemFilter
-from orders.export.amounts import average_price
+from orders.executions import totals
 from orders.lifecycle import SETTLING, Kind, is_final
-from orders.models import Execution, Order, Placement, PortfolioOrder
+from orders.models import Order, Placement, PortfolioOrder
 from orders.progress import Progress
 from orders.templatetags.desk import humanised
 from orders.timeline.history import history_of
@@ -93,7 +93,7 @@ class PortfolioOrderAdmin(CancelAdmin):
 
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return its progress, notices, history and orders."""
-        orders = with_trades(
+        orders = with_executions(
             Order.objects.filter(portfolio_order_id=row.pk).order_by("created_at", "pk")
         )
         history = history_of(row, orders)
@@ -103,6 +103,7 @@ class PortfolioOrderAdmin(CancelAdmin):
             **frame,
             "orders": orders,
             "placement": placement_of(row) if request.user.has_perm(VIEW_PLACEMENT) else None,
+            "totals": totals((order, order.done) for order in orders),
             "export_url": reverse("admin:orders_portfolioorder_history_csv", args=[row.pk]),
             "progress": Progress(Counter(order.status for order in orders)) if orders else None,
             "timeline": history,
@@ -118,21 +119,3 @@ class PortfolioOrderAdmin(CancelAdmin):
 def placement_of(row: PortfolioOrder) -> Placement | None:
     """Return the placement that a portfolio order came of; None where it was not placed here."""
     return Placement.objects.filter(portfolio_order_id=row.pk).only("submitted_by").first()
-
-
-def with_trades(rows: QuerySet[Order]) -> list[Any]:
-    """Return orders with ``trades``, their executions, and ``price``, the average of those that count.
-
-    "" where none counts.
-    """
-    orders: list[Any] = list(rows)
-    trades: dict[UUID, list[Execution]] = defaultdict(list)
-    traded = Execution.objects.filter(order__in=[order.pk for order in orders])
-    for execution in traded.order_by("transaction_time", "pk"):
-        trades[execution.order_id].append(execution)
-    for order in orders:
-        order.trades = trades[order.pk]
-        counting = [execution for execution in order.trades if execution.status != "CANCELLED"]
-        shares = [execution.share_quantity for execution in counting]
-        order.price = average_price(shares, [execution.price for execution in counting])
-    return orders

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from orders.export.amounts import average_price, total
+from orders.executions import Executed, executed
 from orders.export.cells import Row, boolean, free_text, moment, optional, seconds
 from orders.lifecycle import Kind, expected
 from orders.models import Execution, Order, PortfolioOrder
@@ -27,8 +27,7 @@ def row(
     duplicates: int,
 ) -> Row:
     """Return one row; ``executions`` are all that we hold of the order, cancelled ones too."""
-    traded = [execution for execution in executions if execution.status != "CANCELLED"]
-    quantities = [execution.share_quantity for execution in traded]
+    done = executed(order, executions)
     to_fill = order.filled_at - order.created_at if order.filled_at and order.created_at else None
     return (
         str(order.pk),
@@ -43,15 +42,15 @@ def row(
         order.currency,
         order.cash_amount,
         order.quantity,
-        total(quantities) or _nothing_executed(order, executions),
-        average_price(quantities, [execution.price for execution in traded]),
-        order.fee,
-        total([execution.tax for execution in traded]),
+        done.quantity,
+        _in_its_currency(order, done, done.average_price),
+        done.fee,
+        _in_its_currency(order, done, done.tax),
         moment(order.created_at),
         moment(order.processing_at),
         moment(order.filled_at),
         moment(order.cancelled_at),
-        _settlement_date(traded),
+        optional(done.settlement.last),
         order.cancellation_reason,
         seconds(to_fill),
         moment(order.heard_at),
@@ -63,21 +62,9 @@ def row(
     )
 
 
-def _nothing_executed(order: Order, executions: Sequence[Execution]) -> str:
-    """Return 0 where an own report of the order came without executions that count; else unknown."""
-    all_cancelled = bool(executions) and all(it.status == "CANCELLED" for it in executions)
-    return (
-        "0"
-        if order.fact and (all_cancelled or (not executions and order.status != "FILLED"))
-        else ""
-    )
-
-
-def _settlement_date(traded: Sequence[Execution]) -> str:
-    """Return the day on which the last execution settles; unknown while it is of any."""
-    days = [execution.settlement_date for execution in traded]
-    known = [day for day in days if day]
-    return str(max(known)) if known and len(known) == len(days) else ""
+def _in_its_currency(order: Order, done: Executed, amount: str) -> str:
+    """Return an amount where it is in the order's currency, which is that of the row; else unknown."""
+    return amount if done.currency == order.currency or not order.currency else ""
 
 
 def _missed(order: Order) -> int:

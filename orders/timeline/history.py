@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import BinaryField, Case, F, OuterRef, QuerySet, Subquery, Value, When
 from django.utils import timezone
 
 from orders import clocks, projection
@@ -13,8 +13,17 @@ from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, Outcome, Placement, PortfolioOrder
 from orders.timeline import gaps
 from orders.timeline.items import Item, Timeline
-from orders.timeline.seen import PLACEMENT, Listed, Rules, Seen, Subject
+from orders.timeline.seen import PLACEMENT, Listed, Rules, Seen, Subject, Trade
 from orders.timeline.steps import build
+from orders.timeline.trades import trade_of
+from orders.tracked import Source
+
+# The payload of an event about an execution; of others none is read.
+EXECUTION = Case(
+    When(source=Source.WEBHOOK, type__startswith=f"{Kind.EXECUTION}.", then=F("payload")),
+    default=Value(b""),
+    output_field=BinaryField(),
+)
 
 
 def history_of(portfolio_order: PortfolioOrder, orders: Iterable[Order] | None = None) -> Timeline:
@@ -47,7 +56,8 @@ def items_of(rows: Iterable[PortfolioOrder | Order], rules: Rules) -> Sequence[I
         if known.is_order and gaps.missing(known, (), rules)
     }
     listings = list(_listings(listed_by - {None}))
-    return build(_seen(subjects), subjects, rules=rules, listings=listings).items
+    entries, trades = _seen(subjects)
+    return build(entries, subjects, rules=rules, listings=listings, trades=trades).items
 
 
 def rules() -> Rules:
@@ -74,21 +84,29 @@ def subject(row: PortfolioOrder | Order) -> Subject:
     )
 
 
-def _seen(subjects: Iterable[Subject]) -> Iterator[Seen]:
-    """Yield the journal entries about ``subjects``, without payloads: one query for each kind.
+def _seen(subjects: Iterable[Subject]) -> tuple[list[Seen], dict[int, Trade]]:
+    """Return the journal entries about ``subjects``, and what those about executions say: one query for each kind.
 
-    With those about portfolio orders come the steps of the placements that they came of.
+    With those about portfolio orders come the steps of the placements that they came of. Only the
+    payloads of events about executions are read.
     """
     ids: dict[Kind, list[UUID]] = {Kind.PORTFOLIO_ORDER: [], Kind.ORDER: []}
     for known in subjects:
         ids[known.kind].append(known.id)
+    entries: list[Seen] = []
+    trades: dict[int, Trade] = {}
     for name, kind in (("portfolio_order_id", Kind.PORTFOLIO_ORDER), ("order_id", Kind.ORDER)):
-        if ids[kind]:
-            entries = JournalEntry.objects.filter(**{f"{name}__in": ids[kind]})
-            found = entries.values_list(*Seen._fields)
-            if kind is Kind.PORTFOLIO_ORDER:
-                found = found.union(_steps_of_placements(ids[kind]), all=True)
-            yield from map(Seen._make, found)
+        if not ids[kind]:
+            continue
+        rows = JournalEntry.objects.filter(**{f"{name}__in": ids[kind]})
+        found = rows.values_list(*Seen._fields, EXECUTION)
+        if kind is Kind.PORTFOLIO_ORDER:
+            found = found.union(_steps_of_placements(ids[kind]), all=True)
+        for *columns, payload in found:
+            entries.append(Seen._make(columns))
+            if payload and (trade := trade_of(bytes(payload))):
+                trades[entries[-1].id] = trade
+    return entries, trades
 
 
 def _steps_of_placements(portfolio_order_ids: Collection[UUID]) -> QuerySet:
@@ -97,7 +115,7 @@ def _steps_of_placements(portfolio_order_ids: Collection[UUID]) -> QuerySet:
     named = placements.filter(pk=OuterRef("placement_id")).values("portfolio_order_id")
     steps = JournalEntry.objects.filter(placement_id__in=placements.values("pk"), type=PLACEMENT)
     columns = [name if name != "portfolio_order_id" else "came_of_it" for name in Seen._fields]
-    return steps.annotate(came_of_it=Subquery(named)).values_list(*columns)
+    return steps.annotate(came_of_it=Subquery(named)).values_list(*columns, EXECUTION)
 
 
 def _listings(portfolio_order_ids: Collection[UUID | None]) -> Iterator[Listed]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orders.timeline.seen import CANCELLATION, PLACEMENT, STAFF, Seen, Subject, Told
+from orders.timeline.seen import CANCELLATION, PLACEMENT, STAFF, Seen, Subject, Told, Trade
 
 
 class ItemKind(StrEnum):
@@ -80,6 +80,7 @@ class Item:
     is_waiting: bool = False  # missing, but within the grace time: "not here yet"
     told: Told | None = None
     remarks: tuple[Remark, ...] = ()
+    trade: Trade | None = None  # what an event about an execution says of it
 
     @property
     def anchor(self) -> str:

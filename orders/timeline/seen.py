@@ -33,6 +33,18 @@ class Seen(NamedTuple):
     placement_id: UUID | None = None
 
 
+class Trade(NamedTuple):
+    """What an EXECUTION event says of its execution; texts as upstream wrote them, "" where it says nothing."""
+
+    side: str
+    quantity: str
+    price: str
+    amount: str
+    tax: str
+    currency: str
+    settles_on: str
+
+
 class Listed(NamedTuple):
     """A line of a portfolio order's list of orders, and the entry that brought it."""
 

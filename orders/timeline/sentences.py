@@ -9,7 +9,7 @@ from statistics import median
 
 from orders.facts import topic
 from orders.lifecycle import KNOWN_STATUSES
-from orders.timeline import staff
+from orders.timeline import staff, trades
 from orders.timeline.durations import SECOND, duration
 from orders.timeline.items import ASKS, Item, ItemKind, Remark
 from orders.timeline.reports import word
@@ -145,6 +145,8 @@ def _sentences(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
         yield from _gap(item, zone, count)
     elif item.told and not (item.was_listed_first or item.was_answered_first):
         yield _known_before(item, zone)
+    if item.trade and item.entry and count == 1:
+        yield trades.sentence(item.trade, word(item.entry))
     if item.entry and item.entry.message and not (item.is_step or _is_answer(item)):
         is_refused = Remark.QUARANTINED in item.remarks
         yield opening(item.entry.message) if is_refused else staff.said(item, item.entry)

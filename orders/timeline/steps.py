@@ -5,7 +5,8 @@ the time it happened. Source: the model, section 4; ux.md, section 6b.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from orders.lifecycle import Kind, rank
 from orders.timeline import gaps
 from orders.timeline.items import ASKS, Item, ItemKind, Remark, Timeline
 from orders.timeline.reports import first_of_each_status, is_report, moves, order_of_arrival, word
-from orders.timeline.seen import PLACEMENT, STAFF, Listed, Rules, Seen, Subject, Told
+from orders.timeline.seen import PLACEMENT, STAFF, Listed, Rules, Seen, Subject, Told, Trade
 
 # When; portfolio orders first; rank of the status; entry id; the item itself or a gap placed before it.
 Place = tuple[datetime, bool, int, int, bool, int]
@@ -27,6 +28,7 @@ def build(
     *,
     rules: Rules,
     listings: Iterable[Listed] = (),
+    trades: Mapping[int, Trade] | None = None,
 ) -> Timeline:
     """Build the history of ``subjects`` from the entries about them.
 
@@ -47,7 +49,12 @@ def build(
         lines = listed.get(subject.id, []) if subject.is_order else []
         placed += _Story(subject, about[subject.kind, subject.id], lines, rules).items()
     placed.sort(key=lambda pair: pair[0])
-    return Timeline(tuple(item for _, item in placed), rules.now)
+    return Timeline(tuple(_with_trade(item, trades or {}) for _, item in placed), rules.now)
+
+
+def _with_trade(item: Item, trades: Mapping[int, Trade]) -> Item:
+    trade = trades.get(item.entry.id) if item.entry else None
+    return replace(item, trade=trade) if trade else item
 
 
 class _Story:

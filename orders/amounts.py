@@ -21,6 +21,20 @@ def total(amounts: Sequence[str]) -> str:
         return f"{sum(map(Decimal, amounts)):f}"
 
 
+def less(amount: str, other: str) -> str:
+    """Return what is left of ``amount`` after ``other``; "" where more was taken than there was."""
+    if not (amount and other):
+        return ""
+    with localcontext(EXACT):
+        left = Decimal(amount) - Decimal(other)
+        return "" if left < 0 else f"{left:f}"
+
+
+def is_above_zero(amount: str) -> bool:
+    """Return whether an amount is known, and more than nothing."""
+    return bool(amount) and Decimal(amount) > 0
+
+
 def average_price(quantities: Sequence[str], prices: Sequence[str]) -> str:
     """Return the average of ``prices`` weighted by ``quantities``.
 
