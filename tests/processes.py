@@ -156,11 +156,11 @@ class Installation:
         """Return whether the web process answers."""
         return answers(f"{self.web_url}/health/live")
 
-    def place(self, orders, *, every, faults):
+    def place(self, orders, *, every, faults, speed="fast"):
         """Start upstream, which places ``orders``, one ``every`` so many seconds, and tells us of them."""
         options = {
             **self._client, "client-key": self._folder / "client-public.pem",
-            "port": self._sandbox_port, "speed": "fast", "orders": orders, "every": every,
+            "port": self._sandbox_port, "speed": speed, "orders": orders, "every": every,
             "webhook-url": f"{self.web_url}/webhooks/investment-api",
         }  # fmt: skip
         sandbox = self._process(
