@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from django.utils import timezone
 
+from backoffice.investment_api import breaker
 from backoffice.sandbox import Trouble
 from backoffice.sandbox.cuts import Point
 from backoffice.sandbox.manners import Manners
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def upstream(settings):
+def upstream(settings, monkeypatch):
+    # A line that fails call by call: the breaker would take it for an outage, and wait for its end.
+    monkeypatch.setattr(breaker, "FAILURES", 10**9)
     with running(settings) as upstream:
         yield upstream
 

@@ -40,6 +40,11 @@ def wish(**changes):
     return read_wish(FIELDS | changes)
 
 
+def order_of(placement):
+    """Return the row of the portfolio order that a placement was accepted as."""
+    return PortfolioOrder.objects.get(pk=str(placement.portfolio_order_id))
+
+
 def words(placement):
     """Return the words of a placement's steps, in their order."""
     entries = JournalEntry.objects.filter(placement_id=placement.pk, type="PLACEMENT")
@@ -66,7 +71,7 @@ def test_a_placed_order_is_accepted_and_here_at_once(upstream):
 
     assert placement.state == PlacementState.ACCEPTED
     assert upstream.asked() == [POST]
-    row = PortfolioOrder.objects.get(pk=placement.portfolio_order_id)
+    row = order_of(placement)
     assert (row.status, row.cash_amount, row.type) == ("NEW", "1000.50", "BUY")
     assert row.account_id == UUID(FIELDS["account_id"])
     assert words(placement) == ["SUBMITTED", "SENT", "ACCEPTED"]
@@ -139,7 +144,7 @@ def test_what_is_unknown_is_sent_again_with_the_same_key_and_the_same_bytes(upst
 def test_retries_grow_from_seconds_to_a_quarter_of_an_hour_and_end_before_24_hours(upstream):
     placement = placing.place(wish(), actor="tina")
     upstream.expect(Trouble("problem", status=503, path=PATH), times=10_000)
-    waits = []
+    waits: list[float] = []
     while placing.send(placement.pk).attempts > len(waits):
         held = Placement.objects.get(pk=placement.pk)
         waits.append((held.next_attempt_at - timezone.now()).total_seconds())

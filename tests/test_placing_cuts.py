@@ -12,6 +12,7 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from backoffice.investment_api import breaker
 from backoffice.sandbox import Trouble
 from backoffice.sandbox.cuts import Point
 from orders.models import Placement, PlacementState, PortfolioOrder
@@ -29,7 +30,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def upstream(settings):
+def upstream(settings, monkeypatch):
+    # A line that fails call by call: the breaker would take it for an outage, and wait for its end.
+    monkeypatch.setattr(breaker, "FAILURES", 10**9)
     with running(settings) as upstream:
         settings.INVESTMENT_API_MAX_RPS = 100_000
         logging.disable(logging.INFO)  # of each of some thousand calls

@@ -17,7 +17,7 @@ from orders.timeline.history import history_of
 from orders.timeline.items import Filter, ItemKind
 from orders.timeline.sentences import sentence, title
 from tests.staff import JOURNAL, browser, page, words
-from tests.test_placing import PATH, wait_until_due, wish
+from tests.test_placing import PATH, order_of, wait_until_due, wish
 from tests.upstream import receive, running
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +42,7 @@ def portfolio_order(upstream):
     placing.send(placement.pk)
     wait_until_due(upstream, placement)
     placement = placing.send(placement.pk)
-    return PortfolioOrder.objects.get(pk=placement.portfolio_order_id)
+    return order_of(placement)
 
 
 def headings(portfolio_order):
@@ -107,7 +107,7 @@ def test_before_its_webhook_the_order_is_known_from_the_answer(portfolio_order):
     assert item.is_waiting
     assert sentence(item, UTC) == (
         "Webhook PORTFOLIO_ORDER.NEW is not here yet."
-        " Known from the broker's answer to the placement at 09:01:05."
+        " Known from the broker's answer to the placement at 09:01:04."
     )
 
 
@@ -127,7 +127,7 @@ def test_a_late_webhook_says_that_the_answer_had_told(upstream, portfolio_order)
     receive([it for it in events if it["object"]["id"] == str(portfolio_order.pk)])
 
     said = sentence(find(portfolio_order, ItemKind.TRANSITION, "NEW"), UTC)
-    assert said.startswith("Already known from the broker's answer to the placement at 09:01:05")
+    assert said.startswith("Already known from the broker's answer to the placement at 09:01:04")
     assert said.endswith("the webhook arrived 5 min late.")
 
 
@@ -137,7 +137,7 @@ def test_a_webhook_that_never_comes_is_not_called_recovered_by_poll(upstream, po
     said = sentence(find(portfolio_order, ItemKind.MISSED_WEBHOOK, "NEW"), UTC)
     assert said == (
         "Expected webhook PORTFOLIO_ORDER.NEW never arrived."
-        " Known from the broker's answer to the placement at 09:01:05."
+        " Known from the broker's answer to the placement at 09:01:04."
     )
 
 
@@ -164,7 +164,7 @@ def test_the_steps_cost_no_query_of_their_own(portfolio_order, django_assert_num
 def test_the_steps_of_one_placement_are_on_its_own_order_only(upstream, portfolio_order):
     other = placing.send(placing.place(wish(), actor="otto").pk)
 
-    history = history_of(PortfolioOrder.objects.get(pk=other.portfolio_order_id))
+    history = history_of(order_of(other))
     assert {it.entry.actor for it in history.items if it.entry} == {"otto"}
 
 
