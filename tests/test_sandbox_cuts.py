@@ -88,4 +88,4 @@ def test_a_trouble_may_concern_one_method_only(upstream):
 
 def test_a_point_that_is_none_is_refused():
     with pytest.raises(ValueError, match="those are unread, fields, body, done"):
-        Trouble(kind="cut", at="sometime")
+        Trouble(kind="cut", at="sometime")  # type: ignore[arg-type]

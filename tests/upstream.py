@@ -1,7 +1,9 @@
 """The stand-in upstream for tests of what asks it: served over HTTP, on a clock that stands still until moved."""
 
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 from urllib.parse import parse_qs
 from uuid import UUID, uuid4
 
@@ -10,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from django.utils import timezone
 
+from backoffice.investment_api.breaker import Breaker
 from backoffice.sandbox import Sandbox, Speed
 from backoffice.sandbox.placements import OrderPlacement, Placement
 from orders import journal, projection
@@ -103,10 +106,12 @@ def running(settings):
         settings.INVESTMENT_API_PRIVATE_KEY = PEM
         settings.INVESTMENT_API_MAX_RPS = 1000
         settings.INVESTMENT_API_URL = upstream.serve()
-        try:
-            yield upstream
-        finally:
-            upstream.stop()
+        # A breaker of real time would stay open while the tests move the clock by hours.
+        with mock.patch.dict(Breaker.__init__.__kwdefaults__, clock=time.time):
+            try:
+                yield upstream
+            finally:
+                upstream.stop()
 
 
 def receive(events):
