@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from backoffice.investment_api import calls
+from backoffice.investment_api import budget, calls
 from backoffice.sandbox import Trouble
 from backoffice.sandbox.placements import OrderPlacement
 from orders.models import JournalEntry, PortfolioOrder
@@ -68,7 +68,9 @@ def test_pages_are_read_with_overlap_and_each_object_is_compared_once(upstream):
     ],
     ids=lambda it: f"{it.kind} {it.status} {it.path}",
 )
-def test_an_api_that_falters_costs_time_and_nothing_else(upstream, trouble):
+def test_an_api_that_falters_costs_time_and_nothing_else(upstream, trouble, monkeypatch):
+    # The rest after a 429 is of real time too; test_adaptive and test_budget are about it.
+    monkeypatch.setattr(budget.Budget, "throttled", lambda *_: None)
     lost_orders(upstream)
     upstream.expect(trouble, times=5)
 
