@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from orders import bulk, clocks
+from orders.executions import OVER
 from orders.facts import Reading
 from orders.fold import Fact, own_parent
-from orders.lifecycle import Kind
+from orders.lifecycle import Kind, is_final
 from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
 from orders.rows import Rows
 from orders.tracked import Source, Tracked
@@ -124,22 +125,31 @@ class Batch:
     def _schedule(self) -> None:
         """Set when to ask next about all with news, all that are new, all of which an event was refused."""
         rows = self._news | self._new
+        alone = []
         for order in self.rows.orders.values():
             parent = self.rows.portfolio_orders.get(order.portfolio_order_id)  # type: ignore[arg-type]
             if parent in self._new:
                 clocks.inherit(parent, order)
             if parent is None and order in rows:
-                self._plan(order, [])
+                alone.append(order)
             elif parent is not None and order.check_after is not None:
                 order.check_after = None  # its portfolio order asks for it
                 self.rows.touched.add(order)
-        parents = [row for row in rows if isinstance(row, PortfolioOrder)]
-        orders = self._orders_of([row.pk for row in parents])
-        for portfolio_order in parents:
-            self._plan(portfolio_order, orders[portfolio_order.pk])
+        self._plan_all(alone, [row for row in rows if isinstance(row, PortfolioOrder)])
         for entry in self.refused:
             if entry.source == Source.WEBHOOK:
                 self._ask_at_once(entry)
+
+    def _plan_all(self, alone: Sequence[Order], parents: Sequence[PortfolioOrder]) -> None:
+        """Set when to ask next about orders without a portfolio order here, and about portfolio orders."""
+        orders = self._orders_of([row.pk for row in parents])
+        ended = [row.pk for row in parents if is_final(Kind.PORTFOLIO_ORDER, row.status)]
+        owed = self._owed([*alone, *(order for pk in ended for order in orders[pk])])
+        for order in alone:
+            self._plan(order, [], owed=order.pk in owed)
+        for portfolio_order in parents:
+            of_it = orders[portfolio_order.pk]
+            self._plan(portfolio_order, of_it, owed=any(order.pk in owed for order in of_it))
 
     def _ask_at_once(self, entry: JournalEntry) -> None:
         """Make the object of an event due: the answer may tell what the event could not."""
@@ -147,10 +157,23 @@ class Batch:
             row.check_after = self.now
             self.rows.touched.add(row)
 
-    def _plan(self, row: Tracked, orders: Sequence[Order]) -> None:
+    def _plan(self, row: Tracked, orders: Sequence[Order], *, owed: bool) -> None:
         row.checks = 0
-        clocks.plan(row, now=self.now, orders=orders)
+        clocks.plan(row, now=self.now, orders=orders, owed=owed)
         self.rows.touched.add(row)
+
+    def _owed(self, orders: Iterable[Order]) -> set[UUID]:
+        """Return which of the orders have an execution that has not settled."""
+        pks = {order.pk for order in orders}
+        owed = {
+            pk
+            for pk in pks & self.rows.executions.keys()
+            if any(it.status not in OVER for it in self.rows.executions[pk].values())
+        }
+        if rest := pks - self.rows.orders.keys():
+            unsettled = Execution.objects.unsettled().filter(order__pk__any_of=list(rest))
+            owed.update(unsettled.values_list("order_id", flat=True))
+        return owed
 
     def _orders_of(self, parents: Sequence[UUID]) -> dict[UUID, list[Order]]:
         """Return the orders by portfolio order: those of this batch as it folded them, and the rest."""

@@ -69,8 +69,11 @@ def inherit(portfolio_order: PortfolioOrder, order: Order) -> None:
         portfolio_order.news_at = max(portfolio_order.news_at or order.news_at, order.news_at)
 
 
-def plan(row: Tracked, *, now: datetime, orders: Iterable[Order] = ()) -> None:
-    """Set when to ask upstream next about a row; ``orders`` are those of a portfolio order."""
+def plan(row: Tracked, *, now: datetime, orders: Iterable[Order] = (), owed: bool = False) -> None:
+    """Set when to ask upstream next about a row; ``orders`` are those of a portfolio order.
+
+    ``owed``: an execution of it, or of its orders, has not settled.
+    """
     kind, orders = kind_of(row), list(orders)
     parentless = (
         isinstance(row, Order) and row.portfolio_order_id is not None
@@ -89,6 +92,7 @@ def plan(row: Tracked, *, now: datetime, orders: Iterable[Order] = ()) -> None:
         checks=row.checks,
         doubtful=doubtful,
         resting=bool(unfinished) and all(_rests(order) for order in unfinished),
+        owed=owed,
         first=settings.POLL_AFTER,
         longest=settings.POLL_LONGEST,
     )

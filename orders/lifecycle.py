@@ -28,6 +28,9 @@ RANKS: Mapping[Kind, Mapping[str, int]] = {
 KNOWN_STATUSES = tuple(ORDER_RANK)
 OPEN_STATUSES = ("NEW", "PROCESSING")
 SETTLING = "FILLED"  # of a portfolio order: traded, not settled
+MAY_SETTLE = frozenset(
+    {"FILLED", "CANCELLED"}
+)  # executions of what was cancelled in part settle too
 
 CONFLICT = 1  # filled and cancelled were both reported
 UNKNOWN_STATUS = 2  # a word that this release does not know was reported
@@ -43,6 +46,7 @@ PROBLEMS = {
 
 DOUBT = timedelta(seconds=60)  # first wait where what we hold is known to be incomplete
 RESTS = 4  # longest waits between asks about what may rest for days: 24 h with 6 h
+MOST_OWED = 10  # asks in a row about an ended order whose executions have not settled
 
 
 def rank(kind: Kind, status: str) -> int:
@@ -85,6 +89,7 @@ def next_check(
     checks: int,
     doubtful: bool,
     resting: bool,
+    owed: bool = False,
     first: timedelta,
     longest: timedelta,
 ) -> datetime | None:
@@ -94,11 +99,13 @@ def next_check(
     ``first`` (a minute where what we hold is ``doubtful``: a conflict, an order that is only named
     or known from its parent's list alone, an unknown parent) up to ``longest``. What may rest for
     days (settling, LIMIT and STOP orders) is asked every fourth ``longest``: once a day.
+
+    ``owed``: upstream has not told that each execution has settled. What has ended is asked for that
+    too, as what settles; where the portfolio order has settled, as what is open; ``MOST_OWED`` times.
     """
-    if is_final(kind, status) and not doubtful:
+    if is_final(kind, status) and not doubtful and (not owed or checks >= MOST_OWED):
         return None
-    settling = kind is Kind.PORTFOLIO_ORDER and status == SETTLING
-    if (settling or resting) and not doubtful:
+    if (status in MAY_SETTLE or resting) and not doubtful:
         return now + RESTS * longest * jitter(pk)
     wait = min(DOUBT, first) if doubtful else first
     grown: timedelta = wait * 2 ** min(checks, 20)

@@ -1,11 +1,12 @@
 """What we hold of orders, and the journal it is folded from. Source of every column: the model's section 1."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import F, Q
 
 from orders.cancelling.models import Cancellation, CancellationState
+from orders.executions import OVER
 from orders.lifecycle import OPEN_STATUSES, SETTLING
 from orders.placing.models import Placement, PlacementState
 from orders.reconciliation.models import Finding, Reconciliation
@@ -108,6 +109,14 @@ class Order(Tracked):
         ]
 
 
+class ExecutionQuerySet(models.QuerySet["Execution"]):
+    """Executions, by what is still to be told of them."""
+
+    def unsettled(self) -> Self:
+        """Return those that have neither settled nor been cancelled."""
+        return self.exclude(status__in=OVER)
+
+
 class Execution(models.Model):
     """A trade that filled an order or a part of it."""
 
@@ -126,6 +135,8 @@ class Execution(models.Model):
     transaction_time = moment()
     tax = amount()
     settlement_date = models.DateField(null=True, blank=True)
+
+    objects = ExecutionQuerySet.as_manager()
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -14,8 +14,8 @@ from orders import rebuild
 from orders.asking import asks, checking, discovery, leases
 from orders.asking.feedback import Verdict
 from orders.asking.leases import LEASE, POLLER
-from orders.lifecycle import CONFLICT, NOT_FOUND, Kind
-from orders.models import JournalEntry, Order, PortfolioOrder
+from orders.lifecycle import CONFLICT, MOST_OWED, NOT_FOUND, Kind
+from orders.models import Execution, JournalEntry, Order, PortfolioOrder
 from orders.tracked import Source
 from tests.upstream import receive, running
 
@@ -60,6 +60,16 @@ def wait_until_due(upstream, pk, model=PortfolioOrder):
     """Let time pass, and all its webhooks get lost, until a row is due."""
     after = row(pk, model).check_after
     return upstream.wait(seconds=(after - timezone.now()).total_seconds())
+
+
+def but(event_type, events):
+    """Return the events of other types."""
+    return [event for event in events if event["type"] != event_type]
+
+
+def settled(order):
+    """Return the statuses of the executions of an order."""
+    return set(Execution.objects.filter(order=order).values_list("status", flat=True))
 
 
 def test_lost_webhooks_are_recovered_by_a_check_and_the_entries_say_poll(upstream, portfolio_order):
@@ -506,7 +516,51 @@ def test_an_order_that_names_no_portfolio_order_is_asked_for_itself(upstream):
 
     assert upstream.asked() == [f"GET /orders/{pk}"]
     assert row(pk, Order).status == "FILLED"
+    assert settled(pk) == {"FILLED"}
+
+    wait_until_due(upstream, pk, Order)
+    checking.check(ORDER, pk)
+
+    assert settled(pk) == {"SETTLED"}
     assert row(pk, Order).check_after is None
+
+
+def test_a_lost_settlement_of_an_execution_is_asked_for_after_the_portfolio_order_has_settled(
+    upstream, portfolio_order
+):
+    receive(but("EXECUTION.SETTLED", upstream.wait(hours=6)))
+    assert row(portfolio_order).status == "SETTLED"
+    parts = [order.pk for order in orders(portfolio_order)]
+    assert {status for pk in parts for status in settled(pk)} == {"FILLED"}
+
+    wait_until_due(upstream, portfolio_order)
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
+
+    assert {status for pk in parts for status in settled(pk)} == {"SETTLED"}
+    assert row(portfolio_order).check_after is None
+
+
+def test_a_settlement_that_came_in_any_order_leaves_nothing_to_ask(upstream, portfolio_order):
+    told = upstream.wait(hours=6)
+
+    receive(but("EXECUTION.SETTLED", told))
+    receive(told)
+
+    assert row(portfolio_order).check_after is None
+
+
+def test_a_settlement_that_nobody_tells_is_not_asked_for_for_ever(upstream, monkeypatch):
+    pk = upstream.place_order()
+    receive([*upstream.events(), *upstream.wait(minutes=30)])
+    assert settled(pk) == {"FILLED"}
+    as_filled = upstream.market.order(str(pk))
+    monkeypatch.setattr(upstream.market, "order", lambda _: as_filled)
+
+    while row(pk, Order).check_after:
+        wait_until_due(upstream, pk, Order)
+        checking.check(ORDER, pk)
+
+    assert len(entries(source="POLL")) == MOST_OWED
 
 
 def test_a_due_order_whose_portfolio_order_has_come_is_left_to_that(upstream, portfolio_order):

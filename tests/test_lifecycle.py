@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders.lifecycle import DOUBT, Kind, expected, is_final, next_check, rank
+from orders.lifecycle import DOUBT, MOST_OWED, Kind, expected, is_final, next_check, rank
 from tests.stories import START, named
 
 FIRST, LONGEST, DAY = timedelta(minutes=15), timedelta(hours=6), timedelta(hours=24)
@@ -19,6 +19,7 @@ def wait(
     kind=Kind.PORTFOLIO_ORDER,
     doubtful=False,
     resting=False,
+    owed=False,
     pk=PK,
 ):
     moment = next_check(
@@ -29,6 +30,7 @@ def wait(
         checks=checks,
         doubtful=doubtful,
         resting=resting,
+        owed=owed,
         first=FIRST,
         longest=LONGEST,
     )
@@ -63,6 +65,18 @@ def test_what_is_doubtful_is_asked_within_a_minute_even_if_final_and_then_less_o
 def test_what_settles_or_rests_is_asked_once_a_day():
     assert 0.8 * DAY <= wait("FILLED") <= 1.2 * DAY
     assert 0.8 * DAY <= wait(resting=True, checks=3) <= 1.2 * DAY
+
+
+def test_what_has_ended_is_asked_for_its_settlement_once_a_day_and_not_for_ever():
+    for status, kind in [("FILLED", Kind.ORDER), ("CANCELLED", Kind.ORDER)]:
+        assert 0.8 * DAY <= wait(status, kind=kind, owed=True) <= 1.2 * DAY
+    assert 0.8 * DAY <= wait("CANCELLED", owed=True) <= 1.2 * DAY
+    assert wait("CANCELLED", MOST_OWED, owed=True) is None
+
+
+def test_where_the_portfolio_order_has_settled_its_executions_are_asked_for_like_what_is_open():
+    assert wait("SETTLED", owed=True) == wait("PROCESSING")
+    assert wait("SETTLED", MOST_OWED, owed=True) is None
 
 
 def test_a_filled_order_is_final_and_a_filled_portfolio_order_settles():

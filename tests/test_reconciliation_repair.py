@@ -9,7 +9,7 @@ from django.utils import timezone
 from backoffice.investment_api.client import InvestmentAPI
 from backoffice.sandbox.placements import OrderPlacement, Placement
 from orders import journal, rebuild
-from orders.models import JournalEntry, Order, PortfolioOrder
+from orders.models import Execution, JournalEntry, Order, PortfolioOrder
 from orders.reconciliation.models import Scope
 from tests.reconciling import counts, findings, objects, reconcile
 from tests.truth import differences
@@ -23,6 +23,11 @@ DAY = timedelta(days=1)
 def upstream(settings):
     with running(settings) as upstream:
         yield upstream
+
+
+def statuses(model):
+    """Return the statuses that rows of a kind have."""
+    return set(model.objects.values_list("status", flat=True))
 
 
 def test_a_dropped_day_of_deliveries_is_repaired_by_one_reconciliation_to_no_difference(upstream):
@@ -56,6 +61,21 @@ def test_what_settled_on_a_day_without_deliveries_is_settled_with_its_executions
     assert counts(run)["repaired"] > 10  # the portfolio orders, and orders for their executions
     assert differences(upstream) == []
     assert any("execution" in detail for _, detail in findings(run))
+
+
+@pytest.mark.parametrize("scope", [Scope.WINDOW, Scope.OPEN])
+def test_settlements_of_executions_that_got_lost_alone_are_found_too(upstream, scope):
+    upstream.market.place_some(10, now=timezone.now())
+    told = upstream.wait(hours=12)
+    receive([it for it in told if it["type"] != "EXECUTION.SETTLED"])
+    assert any(status == "SETTLED" for status in statuses(PortfolioOrder))
+    assert statuses(Execution) == {"FILLED"}
+
+    run = reconcile(scope)
+
+    assert run.repaired
+    assert "FILLED" not in statuses(Execution)
+    assert differences(upstream) == []
 
 
 def test_an_order_that_is_equal_leaves_no_entry(upstream):

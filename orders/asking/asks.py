@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from backoffice.investment_api.answers import Answer
@@ -18,7 +19,7 @@ from orders import clocks, journal
 from orders.asking.leases import MODELS, Asker, Lease, Row
 from orders.attributes import clean
 from orders.lifecycle import NOT_FOUND, Kind, next_check
-from orders.models import JournalEntry, Order, PortfolioOrder
+from orders.models import Execution, JournalEntry, Order, PortfolioOrder
 
 MOST_CHECKS = 30_000  # what the column holds; the wait has long stopped growing
 
@@ -131,7 +132,13 @@ def _schedule(
         return
     was_due = row.check_after is not None
     orders = Order.objects.filter(portfolio_order_id=row.pk)
-    clocks.plan(row, now=now, orders=orders if isinstance(row, PortfolioOrder) else ())
+    about = Q(order=row.pk) if isinstance(row, Order) else Q(order__portfolio_order=row.pk)
+    clocks.plan(
+        row,
+        now=now,
+        orders=orders if isinstance(row, PortfolioOrder) else (),
+        owed=Execution.objects.unsettled().filter(about).exists(),
+    )
     if has_failed and was_due and row.check_after is None:  # final, but an entry was refused
         row.check_after = next_check(
             kind=clocks.kind_of(row),

@@ -18,8 +18,8 @@ from orders.asking.feedback import Result, Verdict
 from orders.asking.inquiry import OUT_OF_TIME, RATE_LIMITED, Inquiry
 from orders.asking.leases import MODELS, POLLER, Asker, Lease, Row
 from orders.fold import is_proven
-from orders.lifecycle import CONFLICT, Kind
-from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
+from orders.lifecycle import CONFLICT, Kind, is_final
+from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
 from orders.tracked import Source
 
 LONGEST = timedelta(seconds=90)  # of one inquiry with all its calls
@@ -137,13 +137,22 @@ def _ask_doubtful_orders(inquiry: Inquiry, *, until: datetime) -> None:
 
 
 def _doubtful_orders(portfolio_order_id: UUID) -> list[Order]:
+    """Return the orders of which more is to be learned than their portfolio order's answer told.
+
+    Where that has ended, also those with an execution that has not settled here.
+    """
     orders = Order.objects.filter(portfolio_order_id=portfolio_order_id).order_by(
         F("checked_at").asc(nulls_first=True), "pk"
     )
+    parent = PortfolioOrder.objects.only("status").filter(pk=portfolio_order_id).first()
+    owed: set[UUID] = set()
+    if parent and is_final(Kind.PORTFOLIO_ORDER, parent.status):
+        unsettled = Execution.objects.unsettled().filter(order__portfolio_order=parent)
+        owed = set(unsettled.values_list("order_id", flat=True))
     return [
         order
         for order in orders.only("status", "fact", "problems")
-        if not is_proven(Kind.ORDER, order) or order.problems & CONFLICT
+        if not is_proven(Kind.ORDER, order) or order.problems & CONFLICT or order.pk in owed
     ]
 
 

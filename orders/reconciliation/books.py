@@ -7,13 +7,11 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from orders import projection
-from orders.lifecycle import OPEN_STATUSES, SETTLING
+from orders.lifecycle import OPEN_STATUSES, SETTLING, Kind, is_final
 from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
 from orders.reconciliation.compare import Told, listings_of
 from orders.reconciliation.models import Reconciliation
 from orders.rows import Rows
-
-ENDED = ("SETTLED", "CANCELLED")  # of executions
 
 
 def held(answers: Sequence[Told]) -> Rows:
@@ -59,17 +57,19 @@ def by_portfolio_order(rows: Rows) -> dict[UUID, set[UUID]]:
     return found
 
 
-def unsettled(answers: Sequence[Told], rows: Rows) -> set[UUID]:
-    """Return the orders with an execution that is not settled here, of portfolio orders that now are there."""
-    news = [it for it in answers if _settles(it, rows.portfolio_orders.get(it.pk))]
-    ids = [listing.order_id for listing in listings_of(news)]
-    open_ones = Execution.objects.filter(order__pk__any_of=ids).exclude(status__in=ENDED)
+def unsettled(answers: Sequence[Told]) -> set[UUID]:
+    """Return the orders with an execution that has not settled here, of portfolio orders that have ended there.
+
+    A list of orders does not tell of executions, and where the portfolio order has ended nobody
+    asks about its orders any more.
+    """
+    ids = [listing.order_id for listing in listings_of(it for it in answers if _has_ended(it))]
+    open_ones = Execution.objects.unsettled().filter(order__pk__any_of=ids)
     return set(open_ones.values_list("order_id", flat=True))
 
 
-def _settles(answer: Told, row: PortfolioOrder | None) -> bool:
-    said = answer.reading.facts[0].status if answer.reading.facts else ""
-    return said == "SETTLED" and row is not None and row.status != said
+def _has_ended(answer: Told) -> bool:
+    return any(is_final(Kind.PORTFOLIO_ORDER, it.status) for it in answer.reading.facts[:1])
 
 
 def placed(run: Reconciliation) -> QuerySet[PortfolioOrder]:

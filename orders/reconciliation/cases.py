@@ -65,7 +65,7 @@ def of_answers(
     books.apply_waiting(alone, now=now)
     held = books.held(alone)
     own = books.by_portfolio_order(held)
-    unsettled = books.unsettled(alone, held) if with_orders else set()
+    unsettled = books.unsettled(alone) if with_orders else set()
     cases = []
     for answer, position in answers:
         case = Case(position, answer)
