@@ -11,7 +11,15 @@ from prometheus_client.registry import Collector
 
 from backoffice import health
 from backoffice.together import Rows, ask, first
-from orders.models import Cancellation, JournalEntry, Order, Outcome, PortfolioOrder
+from orders.models import (
+    Cancellation,
+    JournalEntry,
+    Order,
+    Outcome,
+    Placement,
+    PlacementState,
+    PortfolioOrder,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +52,7 @@ class OrdersCollector(Collector):
 
 AGES = {
     "pending": "Age of the head of the queue of entries",
+    "placements_unknown": "Age of the oldest placement of unknown fate, from its first attempt on",
     "cancellations": "Age of the oldest cancellation under way",
 }
 TEXTS = {
@@ -53,6 +62,9 @@ TEXTS = {
     "stale": "Portfolio orders without news for longer than their pace",
     "due": "Portfolio orders and orders to ask the broker about now",
     "overdue": "Those that have been due for more than 5 minutes: the poller is dead or too slow",
+    "placements_proposed": "Placements that wait for another person's approval",
+    "placements_ready": "Placements that are to be sent for the first time",
+    "placements_unknown": "Placements sent, of which nobody knows what became",
     "cancellations": "Cancellations that are to be sent, or taken and not ended yet",
 }
 
@@ -60,8 +72,14 @@ TEXTS = {
 def _questions(now: Any) -> dict[str, Any]:
     entries, orders = JournalEntry.objects, PortfolioOrder.objects
     pending = entries.filter(outcome=Outcome.PENDING)
+    placements = Placement.objects
+    unknown = placements.filter(state=PlacementState.UNKNOWN)
     cancelling = Cancellation.objects.filter(next_attempt_at__isnull=False)
     return {
+        "placements_proposed": Rows(placements.filter(state=PlacementState.PROPOSED)),
+        "placements_ready": Rows(placements.filter(state=PlacementState.READY)),
+        "placements_unknown": Rows(unknown),
+        "placements_unknown_since": first(unknown.order_by("submitted_at"), "first_sent_at"),
         "cancellations": Rows(cancelling),
         "cancellations_since": first(cancelling.order_by("requested_at"), "requested_at"),
         "pending": Rows(pending),

@@ -1,12 +1,15 @@
 import re
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from backoffice.sandbox import Trouble
-from orders.models import JournalEntry, Outcome, PortfolioOrder
+from orders.models import JournalEntry, Outcome, Placement, PlacementState, PortfolioOrder
+from orders.placing import placing
+from orders.placing.wish import read_wish
 from tests.upstream import START, receive, running
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +47,43 @@ def test_with_nothing_due_it_asks_about_nothing(upstream, capsys):
 
     assert capsys.readouterr().out == "Asked about 0 that were due: 0 brought news, 0 failed.\n"
     assert upstream.asked() == []
+
+
+def wish(amount):
+    ids = {"user_id": str(uuid4()), "account_id": str(uuid4())}
+    return read_wish({**ids, "cash_amount": amount, "currency": "EUR", "side": "BUY"})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_sends_what_people_placed_before_it_asks_about_anything(upstream, capsys):
+    due_portfolio_orders(upstream, 1)
+    placements = [placing.place(wish(amount), actor="tina") for amount in ("10.00", "20.00")]
+
+    call_command("poll")
+
+    assert "Sent or looked after 2 placements.\nAsked about" in capsys.readouterr().out
+    assert upstream.asked()[:2] == ["POST /portfolios/orders"] * 2
+    states = [Placement.objects.get(pk=it.pk).state for it in placements]
+    assert states == [PlacementState.ACCEPTED, PlacementState.ACCEPTED]
+    call_command("poll")
+    assert "placement" not in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_broker_does_not_answer_is_sent_by_the_next_run(upstream, capsys):
+    placement = placing.place(wish("10.00"), actor="tina")
+    upstream.expect(Trouble("cut", path="/portfolios/orders", at="done"), times=1)
+
+    call_command("poll")
+    assert "Sent or looked after 1 placement.\n" in capsys.readouterr().out
+    assert Placement.objects.get().state == PlacementState.UNKNOWN
+    upstream.wait(minutes=1)
+    call_command("poll")
+
+    assert Placement.objects.get().state == PlacementState.ACCEPTED
+    assert [str(Placement.objects.get(pk=placement.pk).portfolio_order_id)] == [
+        it["id"] for it in upstream.market.portfolio_orders()
+    ]
 
 
 @pytest.mark.django_db(transaction=True)

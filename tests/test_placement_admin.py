@@ -1,6 +1,7 @@
 """The pages of placements: what they show, who may press what, and that each step is told."""
 
 import re
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from backoffice.sandbox import Trouble
 from orders.models import JournalEntry, Placement, PlacementState, PortfolioOrder
-from orders.placing import placing, schedule
+from orders.placing import attempts, placing, schedule
 from orders.placing.wish import read_wish
 from tests.staff import BACKEND, browser, html, messages, page, who_may, words
 from tests.upstream import running
@@ -533,6 +534,55 @@ def test_send_now_sends_the_same_bytes_under_the_same_key(upstream):
     assert said.startswith("Accepted by the broker")
     assert ("SENT", "mira") in steps(it.pk)
     assert len(upstream.market.portfolio_orders()) == 1
+
+
+def test_send_now_does_not_wait_for_the_next_attempt_and_keeps_to_the_life_of_the_key(upstream):
+    it = unknown(upstream)
+    client = browser("Trader")
+    assert it.next_attempt_at > timezone.now()
+
+    assert "Send now</button>" in html(client.get(place_page(it.pk)))
+    upstream.wait(seconds=schedule.SEND_WITHIN.total_seconds())
+    client.force_login(User.objects.get(), backend=BACKEND)
+    assert "Send now</button>" not in html(client.get(place_page(it.pk)))
+    client.post(place_page(it.pk, "send"))
+    assert upstream.asked() == []
+
+    other = unknown(upstream)
+    client.post(place_page(other.pk, "send"))
+    assert upstream.asked()[0] == POST
+    assert state(other.pk) == PlacementState.ACCEPTED
+
+
+def test_send_now_leaves_alone_what_is_being_sent(upstream):
+    it = unknown(upstream)
+    assert attempts.begin(it.pk, actor="", now=timezone.now(), is_early=True)
+    client = browser("Trader")
+
+    assert "Send now</button>" not in html(client.get(place_page(it.pk)))
+    client.post(place_page(it.pk, "send"))
+    assert upstream.asked() == []
+
+
+def test_metrics_tell_how_many_wait_for_a_person_or_the_broker_and_for_how_long(
+    upstream, client, settings
+):
+    placed()
+    unknown(upstream)
+    settings.PLACING_NEEDS_APPROVAL = True
+    placed()
+    placed()
+    upstream.pass_time(timedelta(seconds=90))
+
+    text = client.get("/metrics").content.decode()
+    assert "order_desk_placements_proposed 2.0" in text
+    assert "order_desk_placements_ready 1.0" in text
+    assert "order_desk_placements_unknown 1.0" in text
+    assert "order_desk_placements_unknown_seconds 90.0" in text
+    Placement.objects.filter(state="UNKNOWN").delete()
+    text = client.get("/metrics").content.decode()
+    assert "order_desk_placements_unknown 0.0" in text
+    assert "order_desk_placements_unknown_seconds 0.0" in text
 
 
 def lost(upstream, **changes):

@@ -23,6 +23,7 @@ from orders.admin.placement_form import PATIENCE, PLACE
 from orders.admin.placement_told import take
 from orders.models import Placement, PlacementState
 from orders.placing import placing
+from orders.placing.attempts import is_sendable
 from orders.placing.errors import NotPossibleError
 from orders.placing.looking_up import finding, look_up
 from orders.placing.models import SENDABLE
@@ -71,7 +72,7 @@ class PlacementDecisions(PageAdmin):
     def press_send(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """Send the same request again now."""
         actor = self._actor(request, pk)
-        take(request, lambda: placing.send(pk, patience=PATIENCE, actor=actor))
+        take(request, lambda: placing.send(pk, patience=PATIENCE, actor=actor, is_early=True))
         return self.to_page(pk)
 
     def press_look_up(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -125,7 +126,7 @@ class PlacementDecisions(PageAdmin):
             "may": {
                 "approve": may_approve and not is_mine,
                 "decline": may_approve,
-                "send": is_due(row, now=now) and request.user.has_perm(PLACE),
+                "send": may_be_sent_now(row, now=now) and request.user.has_perm(PLACE),
                 "look_up": is_unknown and is_free and has_any(request, PLACE, APPROVE),
             },
             "why_not": MINE if is_mine else NOT_ALLOWED,
@@ -145,12 +146,9 @@ class PlacementDecisions(PageAdmin):
         return request.user.get_username()
 
 
-def is_due(placement: Placement, *, now: datetime) -> bool:
-    """Whether sending it now would send it: due, nobody else sends it, and its key still protects."""
-    is_free = placement.sending_until is None or placement.sending_until < now
-    at = placement.next_attempt_at
-    is_time = placement.state in SENDABLE and at is not None and at <= now
-    return is_time and is_free and may_be_sent(placement.first_sent_at, now=now)
+def may_be_sent_now(placement: Placement, *, now: datetime) -> bool:
+    """Whether pressing Send now sends it: it is not settled, nobody else sends it, its key still protects."""
+    return is_sendable(placement, now) and may_be_sent(placement.first_sent_at, now=now)
 
 
 def later(placement: Placement) -> datetime | None:

@@ -35,15 +35,17 @@ def locked(pk: UUID) -> Placement:
     return Placement.objects.select_for_update(no_key=True).get(pk=pk)
 
 
-def begin(pk: UUID, *, actor: str, now: datetime) -> Attempt | None:
+def begin(pk: UUID, *, actor: str, now: datetime, is_early: bool = False) -> Attempt | None:
     """Commit that a placement is being sent; None if it is not due, if another sends it, or if it is too late.
 
-    From here on its fate is unknown until an answer says otherwise. Refuses to run in a
+    With ``is_early`` the time of the next attempt need not have come: a person does not want to
+    wait for it. From here on its fate is unknown until an answer says otherwise. Refuses to run in a
     transaction, which could take it back.
     """
     with transaction.atomic(durable=True):
         held = locked(pk)
-        if not _is_due(held, now) or not schedule.may_be_sent(held.first_sent_at, now=now):
+        is_due = is_sendable(held, now) if is_early else _is_due(held, now)
+        if not is_due or not schedule.may_be_sent(held.first_sent_at, now=now):
             return None
         _note_if_cut_short(held, now=now)
         attempt = Attempt(
@@ -82,10 +84,15 @@ def begin_look_up(pk: UUID, *, now: datetime) -> Placement | None:
     return held if is_time else None
 
 
-def _is_due(held: Placement, now: datetime) -> bool:
+def is_sendable(held: Placement, now: datetime) -> bool:
+    """Whether it waits for an attempt, now or later, and nobody makes one at this moment."""
     is_free = held.sending_until is None or held.sending_until < now
-    is_due = held.next_attempt_at is not None and held.next_attempt_at <= now
-    return held.state in SENDABLE and is_free and is_due
+    return held.state in SENDABLE and is_free and held.next_attempt_at is not None
+
+
+def _is_due(held: Placement, now: datetime) -> bool:
+    at = held.next_attempt_at
+    return at is not None and at <= now and is_sendable(held, now)
 
 
 def _note_if_cut_short(held: Placement, *, now: datetime) -> None:

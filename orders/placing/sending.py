@@ -28,15 +28,18 @@ def due(*, now: datetime, most: int | None = None) -> list[UUID]:
     return list(rows.values_list("pk", flat=True)[:most])
 
 
-def send(pk: UUID, *, patience: float | None = None, actor: str = "") -> Placement:
+def send(
+    pk: UUID, *, patience: float | None = None, actor: str = "", is_early: bool = False
+) -> Placement:
     """Make one attempt if it is due and nobody else makes one; look it up instead where it is too late.
 
     Not to be called in a transaction. ``patience`` is how many seconds a person at a screen waits;
-    what is not answered by then is sent again later, as after any other silence. Returns the
-    placement as it is then. May be called twice, or never: the sweep calls too.
+    what is not answered by then is sent again later, as after any other silence. With ``is_early``
+    it does not wait for the time of the next attempt. Returns the placement as it is then. May be
+    called twice, or never: the sweep calls too.
     """
     client = api()
-    attempt = attempts.begin(pk, actor=actor, now=timezone.now())
+    attempt = attempts.begin(pk, actor=actor, now=timezone.now(), is_early=is_early)
     if attempt is None:
         _look_up(pk)
         return Placement.objects.get(pk=pk)

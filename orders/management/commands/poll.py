@@ -3,6 +3,7 @@
 import sys
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from backoffice.management.migrated import MigratedCommand
 from orders.asking import asks, discovery, polling
 from orders.asking.feedback import Result, Verdict
 from orders.cancelling import sending as cancelling
+from orders.placing import sending as placing
 
 
 class Command(MigratedCommand):
@@ -44,14 +46,17 @@ class Command(MigratedCommand):
 
     def _send(self) -> None:
         """Send what workers would: people wait for these first."""
-        cancelled = cancelling.due(now=timezone.now())
-        for number in cancelled:
-            cancelling.send(number)
-        if cancelled:
-            count = len(cancelled)
-            self.stdout.write(
-                f"Sent or looked after {count} cancellation{'' if count == 1 else 's'}."
-            )
+        self._send_each("placement", placing.due(now=timezone.now()), placing.send)
+        self._send_each("cancellation", cancelling.due(now=timezone.now()), cancelling.send)
+
+    def _send_each(self, what: str, due: list[Any], send: Callable[[Any], object]) -> None:
+        for number, pk in enumerate(due, 1):
+            send(pk)
+            self._progress(f"{number} of {len(due)} {what}s ...")
+        self._progress("")
+        if due:
+            plural = "" if len(due) == 1 else "s"
+            self.stdout.write(f"Sent or looked after {len(due)} {what}{plural}.")
 
     def _poll(self) -> None:
         counts: Counter[str] = Counter()
