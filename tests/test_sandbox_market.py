@@ -224,6 +224,46 @@ def test_a_cancelled_order_says_why_and_may_have_been_filled_in_part():
     assert {bool(order["executions"]) for order in cancelled} == {True, False}
 
 
+def test_some_orders_cost_a_fee_once_filled_and_sales_are_taxed_to_the_cent():
+    market = new_market(oddities=1)
+    market.place_some(100, now=NOW)
+    fees = {(e.type, e.object["fee"]) for e in events_of(market) if e.topic == "ORDER"}
+
+    assert {fee for step, fee in fees if step != "ORDER.FILLED"} == {"0.0"}
+    assert {fee for step, fee in fees if step == "ORDER.FILLED"} == {"0.0", "0.5"}
+    taxes = {"BUY": [], "SELL": []}
+    for order in market.orders():
+        for it in order["executions"]:
+            (tax,) = it["taxes"]
+            taxes[order["side"]].append(tax["amount"])
+            assert 0 <= Decimal(tax["amount"]) < Decimal(it["cash_amount"]) * 3 / 10
+    assert set(taxes["BUY"]) == {"0.00"}
+    assert len(set(taxes["SELL"])) > 20
+
+
+def test_a_mistrade_cancels_the_executions_of_an_order_that_stays_filled():
+    market = new_market(oddities=5)
+    market.place_some(100, now=NOW)
+    for _ in range(100):
+        market.place_order(OrderPlacement(USER, ACCOUNT, "100.00", "IE00B3XXRP09"), now=NOW)
+    told = defaultdict(list)
+    for event in events_of(market):
+        if event.topic == "EXECUTION":
+            told[event.object["order_id"]].append(event.type.rpartition(".")[2])
+
+    mistrades = [
+        order
+        for order in market.orders()
+        if order["status"] == "FILLED" and {e["status"] for e in order["executions"]} != {"SETTLED"}
+    ]
+    assert {bool(order["client_reference"]) for order in mistrades} == {True, False}
+    for order in mistrades:
+        count = len(order["executions"])
+        assert {e["status"] for e in order["executions"]} == {"CANCELLED"}
+        assert not any("settlement_date" in e for e in order["executions"])
+        assert told[order["id"]] == ["FILLED"] * count + ["CANCELLED"] * count
+
+
 def test_a_new_portfolio_order_can_be_cancelled(placed):
     market, portfolio_order_id = placed
     market.cancel(portfolio_order_id, now=NOW)

@@ -6,6 +6,7 @@ same objects, amounts and steps, however the clock is moved and whoever asks in 
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from fractions import Fraction
 from itertools import cycle
 from random import Random
 from uuid import UUID
@@ -36,6 +37,11 @@ PARTLY_FILLED = "IE00BF2GFH28"
 
 PARTLY_FILLED_PRICE = 5013
 
+FEES = ("0.0", "0.0", "0.5")
+"""What an order costs, as upstream writes it."""
+
+CAPITAL_GAINS_TAX = Fraction(26375, 100_000)
+
 _REFUSALS = {"SELL": "SELL_LIMIT_EXCEEDED", "BUY": "ACCOUNT_IS_EMPTY"}
 
 
@@ -55,13 +61,19 @@ def drawn(rng: Random, longest: timedelta) -> timedelta:
     return timedelta(milliseconds=rng.randint(milliseconds // 2, max(milliseconds, 1)))
 
 
+def tax_on(cents: int, gain: int) -> int:
+    """Return the tax in cents on the proceeds of a sale of which ``gain`` percent are profit."""
+    return int(cents * Fraction(gain, 100) * CAPITAL_GAINS_TAX)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An execution to come: so many cents, so long after the step before it."""
+    """An execution to come: so many cents, so long after the step before it, with ``tax`` cents on top."""
 
     id: str
     cents: int
     after: timedelta
+    tax: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,10 @@ class OrderFate:
     settles: timedelta
     heeds_cancel: bool
     """Whether the trading partner still honours a cancellation once it has the order."""
+    fee: str
+    """What upstream takes for an order that fills."""
+    mistrade: bool
+    """Whether its executions are cancelled where others settle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +106,6 @@ class PortfolioOrderFate:
     cancelled: str
     orders: tuple[OrderFate, ...]
     settles: timedelta
-    mistrade: bool
-    """Whether the executions of its last order are cancelled where the others settle."""
 
 
 def order_fate(
@@ -109,18 +123,26 @@ def order_fate(
     elif cancelled:
         amounts = ()
     price = PRICES.get(instrument_id, PARTLY_FILLED_PRICE)
+    own_id = identifier(rng)
+    aside = seeded(own_id, "fee, taxes and mistrade")
+    gain = aside.randint(0, 30) if side == "SELL" else 0
     return OrderFate(
-        id=identifier(rng),
+        id=own_id,
         instrument_id=instrument_id,
         price=max(1, price * rng.randint(97, 103) // 100),
         side=side,
         cents=cents,
         starts=drawn(rng, speed.accept / 3),
-        parts=tuple(Part(identifier(rng), part, drawn(rng, speed.fill / 3)) for part in amounts),
+        parts=tuple(
+            Part(identifier(rng), part, drawn(rng, speed.fill / 3), tax_on(part, gain))
+            for part in amounts
+        ),
         ends=drawn(rng, speed.fill / 3),
         cancelled=cancelled,
         settles=drawn(rng, speed.settle),
         heeds_cancel=rng.random() < 0.5,
+        fee=aside.choice(FEES),
+        mistrade=aside.random() < 0.01 * oddities,
     )
 
 
@@ -150,7 +172,6 @@ def portfolio_order_fate(
         cancelled=_REFUSALS.get(kind, "PORTFOLIO_IS_BALANCED") if refused else "",
         orders=tuple(orders),
         settles=drawn(rng, speed.settle),
-        mistrade=rng.random() < 0.03 * oddities,
     )
 
 

@@ -127,6 +127,7 @@ class Life:
             price=amounts.money(price),
             transaction_time=at,
             venue_id=VENUE,
+            tax=amounts.money(parts[0].tax),
         )
         order.executions.append(execution)
         done = order.fate.parts[: len(order.executions)]
@@ -138,9 +139,11 @@ class Life:
     def _finish(self, order: Order, at: datetime) -> None:
         if order.status != "PROCESSING":
             return
-        self._end(
-            order, "CANCELLED" if order.fate.cancelled else "FILLED", at, order.fate.cancelled
-        )
+        if order.fate.cancelled:
+            self._end(order, "CANCELLED", at, order.fate.cancelled)
+        else:
+            order.fee = order.fate.fee
+            self._end(order, "FILLED", at, "")
         self._close(order, at)
 
     def _end(self, order: Order, status: str, at: datetime, reason: str) -> None:
@@ -162,15 +165,14 @@ class Life:
 
     def _settle(self, placed: PortfolioOrder, at: datetime) -> None:
         for order in placed.orders:
-            is_mistrade = placed.fate.mistrade and order is placed.orders[-1]
-            self._settle_order(order, at, is_mistrade=is_mistrade)
+            self._settle_order(order, at)
         if placed.status == "FILLED":
             self._move(placed, "SETTLED", at)
 
-    def _settle_order(self, order: Order, at: datetime, *, is_mistrade: bool = False) -> None:
+    def _settle_order(self, order: Order, at: datetime) -> None:
         for execution in order.executions:
-            execution.status = "CANCELLED" if is_mistrade else "SETTLED"
-            execution.settlement_date = "" if is_mistrade else f"{at:%Y-%m-%d}"
+            execution.status = "CANCELLED" if order.fate.mistrade else "SETTLED"
+            execution.settlement_date = "" if order.fate.mistrade else f"{at:%Y-%m-%d}"
             self._announce(f"EXECUTION.{execution.status}", execution.document(), at, order)
 
     def _move(self, placed: PortfolioOrder, status: str, at: datetime) -> None:

@@ -42,6 +42,7 @@ class Execution:
     price: str
     transaction_time: datetime
     venue_id: str
+    tax: str
     status: str = "FILLED"
     settlement_date: str = ""
 
@@ -58,7 +59,7 @@ class Execution:
                 "share_quantity": self.share_quantity,
                 "price": self.price,
                 "transaction_time": timestamp(self.transaction_time),
-                "taxes": [{"type": "TOTAL", "amount": "0.00"}],
+                "taxes": [{"type": "TOTAL", "amount": self.tax}],
                 "venue_id": self.venue_id,
             },
             [("settlement_date", self.settlement_date)],
@@ -83,6 +84,7 @@ class Order:
     client_reference: str = ""
     order_type: str = "MARKET"
     quantity: str = "0"
+    fee: str = "0.0"
     limit_price: str = ""
     stop_price: str = ""
     status: str = "NEW"
@@ -110,7 +112,7 @@ class Order:
                 "limit_price": self.limit_price,
                 "stop_price": self.stop_price,
                 "status": self.status,
-                "fee": "0.0",
+                "fee": self.fee,
                 "executions": [execution.document() for execution in self.executions],
                 "client_reference": self.client_reference,
                 "initiation_flow": self.initiation_flow,
