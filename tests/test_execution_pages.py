@@ -198,6 +198,16 @@ def test_the_history_says_in_a_sentence_what_was_traded_and_what_became_of_it(cl
         assert f"Execution cancelled {gone} An execution was cancelled after all." in text
 
 
+def test_an_order_for_a_number_of_shares_names_them_where_others_name_their_money(client):
+    receive(event("ORDER.NEW", order("A", **UNITS)), event("ORDER.NEW", order("B")))
+
+    listed = words(client.get(ORDERS))
+    assert "Buy IE00B3XXRP09 100 shares placed" in words(client.get(ORDER_PAGE))
+    assert "Buy 100 shares 100" in listed
+    assert "Buy 250.00 EUR" in listed
+    assert "0.00 EUR" not in listed.replace("250.00", "")
+
+
 def test_the_list_of_orders_shows_how_much_of_the_quantity_was_executed(client):
     receive(
         event("ORDER.PROCESSING", traded("PROCESSING", trades=[trade("X", "40", "2", "80")])),

@@ -231,7 +231,7 @@ def test_some_orders_cost_a_fee_once_filled_and_sales_are_taxed_to_the_cent():
 
     assert {fee for step, fee in fees if step != "ORDER.FILLED"} == {"0.0"}
     assert {fee for step, fee in fees if step == "ORDER.FILLED"} == {"0.0", "0.5"}
-    taxes = {"BUY": [], "SELL": []}
+    taxes: dict[str, list[str]] = {"BUY": [], "SELL": []}
     for order in market.orders():
         for it in order["executions"]:
             (tax,) = it["taxes"]

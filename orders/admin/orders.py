@@ -27,7 +27,7 @@ from orders.admin.problems import OrderProblemFilter
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
 from orders.templatetags.desk import humanised, number, short_id
-from orders.templatetags.executed import of_ordered
+from orders.templatetags.executed import asked_for, of_ordered
 from orders.timeline.history import history_of_order
 from orders.timeline.items import Filter
 from orders.timeline.learned import learned
@@ -59,6 +59,11 @@ class OrderAdmin(CancelAdmin):
     def side_word(self, row: Order) -> str:
         """Buy or Sell."""
         return humanised(row.side)
+
+    @admin.display(description="Amount")
+    def amount(self, row: Any) -> str:
+        """What it is for: an amount of money, or a number of shares."""
+        return asked_for(row)
 
     @admin.display(description="Quantity")
     def shares(self, row: Any) -> str:

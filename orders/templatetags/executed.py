@@ -20,6 +20,14 @@ register = template.Library()
 
 
 @register.filter
+def asked_for(order: Order) -> str:
+    """Return what an order is for: an amount of money, or "40 shares" where it names none."""
+    if is_above_zero(order.quantity) and not is_above_zero(order.cash_amount):
+        return f"{number(order.quantity)} share{'' if order.quantity == '1' else 's'}"
+    return money(order.cash_amount, order.currency)
+
+
+@register.filter
 def of_ordered(done: Executed) -> str:
     """Return how much of the quantity was executed: "40 of 100"."""
     if not (done.quantity and done.ordered):
