@@ -15,10 +15,10 @@ from django.utils import timezone
 from backoffice.investment_api import breaker
 from backoffice.sandbox import Trouble
 from backoffice.sandbox.cuts import Point
-from orders.models import Placement, PlacementState, PortfolioOrder
+from orders.models import Execution, Order, Placement, PlacementState, PortfolioOrder
 from orders.placing import placing, sending
 from orders.placing.wish import read_wish
-from tests.upstream import running
+from tests.upstream import receive, running
 
 PLACEMENTS = 1000
 CUTS = 2 * PLACEMENTS
@@ -86,6 +86,20 @@ def send_all(pks):
         thread.join()
 
 
+def _check_settled(upstream):
+    """Let what was placed run to its end, told by webhook, and look that each of them has settled."""
+    for _ in range(3 * 60):
+        if events := upstream.wait(minutes=1):
+            receive(events)
+    held = {it["id"]: it["status"] for it in upstream.market.portfolio_orders()}
+    rows = PortfolioOrder.objects.values_list("pk", "status")
+    assert {str(pk): status for pk, status in rows} == held
+    assert set(held.values()) == {"SETTLED"}
+    assert not Execution.objects.exclude(status="SETTLED").exists()
+    orders = Order.objects.values_list("portfolio_order_id", flat=True).distinct()
+    assert set(orders) == set(Placement.objects.values_list("portfolio_order_id", flat=True))
+
+
 def test_a_thousand_placements_over_a_cut_line_end_placed_once_each(upstream):
     rng = Random(SEED)
     placements = [placing.place(some_wish(rng), actor="tina") for _ in range(PLACEMENTS)]
@@ -117,5 +131,6 @@ def test_a_thousand_placements_over_a_cut_line_end_placed_once_each(upstream):
         assert (row.account_id, row.cash_amount, row.currency, row.type) == (
             placement.account_id, placement.cash_amount, placement.currency, placement.side,
         )  # fmt: skip
+    _check_settled(upstream)
     assert Counter(trouble.at for trouble in troubles).keys() == set(get_args(Point))
     assert upstream.calls.count(f"POST {PATH}") > 1.9 * PLACEMENTS
