@@ -1,12 +1,15 @@
 """Placing portfolio orders: what people do with a placement, and what its steps leave behind."""
 
 import json
+import re
 from datetime import timedelta
 from math import ceil
 from threading import Barrier, Thread
 from uuid import UUID, uuid4
 
 import pytest
+from django.conf import settings
+from django.core.management import call_command
 from django.db import connections, transaction
 from django.utils import timezone
 
@@ -54,6 +57,22 @@ def words(placement):
 def wait_until_due(upstream, placement):
     due_at = Placement.objects.get(pk=placement.pk).next_attempt_at
     upstream.wait(seconds=ceil((due_at - timezone.now()).total_seconds()))
+
+
+def test_the_example_of_the_readme_places_an_order_once_however_often_it_is_run(upstream):
+    readme = (settings.BASE_DIR / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names = {"key": uuid4()}
+
+    for _ in range(2):
+        exec(example, names)
+
+    call_command("poll")
+    placement = Placement.objects.get(pk=names["key"])
+    assert placement.state == PlacementState.ACCEPTED
+    (order,) = upstream.market.portfolio_orders()
+    assert order["cash_amount"] == "2500.00"
+    assert placement.submitted_by == "savings plans"
 
 
 def test_a_placement_is_committed_with_key_and_exact_body_before_anything_is_sent(upstream):
