@@ -28,9 +28,7 @@ RANKS: Mapping[Kind, Mapping[str, int]] = {
 KNOWN_STATUSES = tuple(ORDER_RANK)
 OPEN_STATUSES = ("NEW", "PROCESSING")
 SETTLING = "FILLED"  # of a portfolio order: traded, not settled
-MAY_SETTLE = frozenset(
-    {"FILLED", "CANCELLED"}
-)  # executions of what was cancelled in part settle too
+MAY_SETTLE = frozenset({"FILLED", "CANCELLED"})  # what was cancelled may be filled in part
 
 CONFLICT = 1  # filled and cancelled were both reported
 UNKNOWN_STATUS = 2  # a word that this release does not know was reported

@@ -73,7 +73,7 @@ def _questions(now: Any) -> dict[str, Any]:
     entries, orders = JournalEntry.objects, PortfolioOrder.objects
     pending = entries.filter(outcome=Outcome.PENDING)
     placements = Placement.objects
-    unknown = placements.filter(state=PlacementState.UNKNOWN)
+    unknown = placements.of_unknown_fate(now=now)
     cancelling = Cancellation.objects.filter(next_attempt_at__isnull=False)
     return {
         "placements_proposed": Rows(placements.filter(state=PlacementState.PROPOSED)),

@@ -579,6 +579,12 @@ def test_metrics_tell_how_many_wait_for_a_person_or_the_broker_and_for_how_long(
     assert "order_desk_placements_ready 1.0" in text
     assert "order_desk_placements_unknown 1.0" in text
     assert "order_desk_placements_unknown_seconds 90.0" in text
+    assert (
+        attempts.begin(placed().pk, actor="", now=timezone.now()) is None
+    )  # it waits for approval
+    settings.PLACING_NEEDS_APPROVAL = False
+    assert attempts.begin(placed().pk, actor="", now=timezone.now())  # its answer is on its way
+    assert "order_desk_placements_unknown 1.0" in client.get("/metrics").content.decode()
     Placement.objects.filter(state="UNKNOWN").delete()
     text = client.get("/metrics").content.decode()
     assert "order_desk_placements_unknown 0.0" in text

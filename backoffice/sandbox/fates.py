@@ -68,7 +68,7 @@ def tax_on(cents: int, gain: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An execution to come: so many cents, so long after the step before it, with ``tax`` cents on top."""
+    """An execution to come: so many cents, taxed with ``tax`` cents, so long after the step before it."""
 
     id: str
     cents: int
@@ -124,6 +124,7 @@ def order_fate(
         amounts = ()
     price = PRICES.get(instrument_id, PARTLY_FILLED_PRICE)
     own_id = identifier(rng)
+    # Drawn apart: what an order costs changes nothing else of the lives that a seed gives.
     aside = seeded(own_id, "fee, taxes and mistrade")
     gain = aside.randint(0, 30) if side == "SELL" else 0
     return OrderFate(

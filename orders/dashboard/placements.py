@@ -14,8 +14,7 @@ from orders.models import Placement, PlacementState
 def questions(now: datetime) -> dict[str, Combinable]:
     """Return the questions: how many wait for approval, and of how many the fate is unknown since when."""
     proposed = Placement.objects.filter(state=PlacementState.PROPOSED)
-    unknown = Placement.objects.filter(state=PlacementState.UNKNOWN)
-    unknown = unknown.exclude(attempts=1, sending_until__gte=now)  # the answer is just on its way
+    unknown = Placement.objects.of_unknown_fate(now=now)
     return {
         "placements_proposed": Rows(proposed, CAP + 1),
         "placements_unknown": Rows(unknown, CAP + 1),

@@ -1,6 +1,7 @@
 """A placement: a portfolio order that staff submitted, and what is known of its fate."""
 
-from typing import ClassVar
+from datetime import datetime
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import F, Q
@@ -21,6 +22,15 @@ class PlacementState(models.TextChoices):
 
 
 SENDABLE = (PlacementState.READY, PlacementState.UNKNOWN)
+
+
+class PlacementQuerySet(models.QuerySet["Placement"]):
+    """Placements, by what is not known of them."""
+
+    def of_unknown_fate(self, *, now: datetime) -> Self:
+        """Return those sent, of which nobody knows what became; not those whose first answer is on its way."""
+        unknown = self.filter(state=PlacementState.UNKNOWN)
+        return unknown.exclude(attempts=1, sending_until__gte=now)
 
 
 class Placement(models.Model):
@@ -52,6 +62,8 @@ class Placement(models.Model):
     portfolio_order_id = models.UUIDField(null=True, blank=True, unique=True)
     problem = models.BinaryField(default=b"", editable=False)  # the body of the refusal, as it came
     reason = models.TextField(blank=True, default="")  # of the last attempt that was not accepted
+
+    objects = PlacementQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["-submitted_at", "-id"]
