@@ -1,19 +1,32 @@
 """The admin site, read-only admins, and a paginator that never counts a whole table."""
 
+import logging
+from functools import wraps
 from typing import Any
 
-from django.contrib import admin
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.db import models
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.functional import cached_property
 
 from backoffice import second_factor
-from backoffice.sidebar import arranged, with_page
+from backoffice.access import kept
+from backoffice.access.permissions import administrators
+from backoffice.asked import AskedList
+from backoffice.sidebar import arranged, group_of, with_page
 from backoffice.weather import page
 
 CAP = 10_000  # rows counted at most
+ENDED = "Your session has ended. Nothing was sent. Log in to return to your page."
+IDLE = "You were logged out after {minutes} minutes without activity."
+LAST_ROW = 2**63 - 1  # the farthest that a database can be told to skip to
+logger = logging.getLogger(__name__)
 
 
 class OrderDeskAdminSite(admin.AdminSite):
@@ -28,6 +41,44 @@ class OrderDeskAdminSite(admin.AdminSite):
         """Whether this person may see any page of the site."""
         return super().has_permission(request) and second_factor.is_satisfied(request.user)
 
+    def register(
+        self,
+        model_or_iterable: Any,
+        admin_class: type[admin.ModelAdmin] | None = None,
+        **options: Any,
+    ) -> None:
+        """Register models; every list, whoever wrote it, takes only what it can be asked for."""
+        of = admin_class or admin.ModelAdmin
+        guarded = of if issubclass(of, AskedList) else type(of.__name__, (AskedList, of), {})
+        super().register(model_or_iterable, guarded, **options)
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:  # noqa: FBT001, FBT002 -- Django's
+        """Return a page of the site; one about a row that is not there is answered 404."""
+
+        @wraps(view)
+        def found(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return view(request, *args, **kwargs)
+            except ObjectDoesNotExist as error:
+                logger.warning("%s: %s", request.path, error)
+                raise Http404(str(error)) from error
+
+        inner = super().admin_view(found, cacheable)
+
+        @wraps(inner)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            if self.has_permission(request) or request.path == reverse("admin:logout"):
+                return inner(request, *args, **kwargs)
+            if request.method == "POST":
+                messages.warning(request, ENDED)
+                page = kept.keep(request, kept.Reason.SESSION)
+                return redirect_to_login(page, reverse("admin:login", current_app=self.name))
+            if getattr(request, "was_idle", False):
+                messages.warning(request, IDLE.format(minutes=settings.SESSION_IDLE_MINUTES))
+            return inner(request, *args, **kwargs)
+
+        return guarded
+
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -35,6 +86,33 @@ class OrderDeskAdminSite(admin.AdminSite):
         if request.method == "GET" and second_factor.must_enrol(request.user):
             return HttpResponseRedirect(reverse("admin:second-factor", current_app=self.name))
         return super().login(request, extra_context)
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Let people change their own password."""
+        title = {"title": "Change your password"}
+        return super().password_change(request, {**title, **(extra_context or {})})
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Show Today; to a colleague who may see nothing yet, whom to ask."""
+        context: dict[str, Any] = {}
+        if not self.get_app_list(request):
+            groups = request.user.groups.order_by("name").values_list("name", flat=True)
+            context = {"whom_to_ask": administrators(), "own_groups": list(groups)}
+        return super().index(request, {**context, **(extra_context or {})})
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Add whether people have a second factor here; a sidebar without a list is left out."""
+        context = super().each_context(request)
+        has_lists = bool(context["available_apps"])
+        return {
+            **context,
+            "has_second_factor": settings.REQUIRE_SECOND_FACTOR,
+            "is_nav_sidebar_enabled": context["is_nav_sidebar_enabled"] and has_lists,
+        }
 
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None
@@ -46,13 +124,32 @@ class OrderDeskAdminSite(admin.AdminSite):
             return with_page(groups, group="Broker", name=page.TITLE, url=url)
         return groups
 
+    def app_index(
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Show the lists of the group that an app belongs to; the numbers are on Today alone."""
+        label = group_of(app_label)
+        groups = [it for it in self.get_app_list(request) if it["app_label"] == label]
+        if not groups:
+            raise Http404("This group has no list that you may see.")
+        context = {"title": groups[0]["name"], "app_list": groups, **(extra_context or {})}
+        return super().app_index(request, app_label, context)
+
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Add the enrolment of a second factor, for those who may not see anything else yet, and the weather."""
+        """Add the enrolment of a second factor, for those who may not see anything else yet, and the weather.
+
+        Nothing has a page outside the desk, so nothing leads there ("view on site").
+        """
+        own = [it for it in super().get_urls() if getattr(it, "name", "") != "view_on_site"]
         enrol = second_factor.EnrolView.as_view(site=self)
+        again = second_factor.AgainView.as_view(site=self)
+        backup = second_factor.BackupCodesView.as_view(site=self)
         return [
             path("second-factor/", enrol, name="second-factor"),
+            path("second-factor/again/", self.admin_view(again), name="second-factor-again"),
+            path("second-factor/backup-codes/", self.admin_view(backup), name="backup-codes"),
             path("broker-api/", self.admin_view(self.broker_api), name="broker-api"),
-            *super().get_urls(),
+            *own,
         ]
 
     def broker_api(self, request: HttpRequest) -> HttpResponse:
@@ -92,11 +189,12 @@ class CappedPaginator(Paginator):
         return max(1, -(-min(self.count, CAP) // self.per_page))
 
     def validate_number(self, number: Any) -> int:
-        """Return ``number`` as a page number; above the cap any may exist."""
+        """Return ``number`` as a page number; above the cap any that a database can skip to may exist."""
         try:
             return super().validate_number(number)
         except EmptyPage:
-            if not self.is_capped or int(number) < 1:
+            is_possible = 1 <= int(number) < LAST_ROW // self.per_page
+            if not self.is_capped or not is_possible:
                 raise
             return int(number)
 

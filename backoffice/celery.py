@@ -12,62 +12,63 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
-from backoffice import checks, database, log
+from backoffice import checks, database, log, redis_address
 
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backoffice.settings")
 
 try:
-    redis_url = settings.REDIS_URL
+    address = redis_address.read(settings.REDIS_URL) if settings.REDIS_URL else None
 except ImproperlyConfigured as error:  # a worker or beat: any other process has read them before
     raise SystemExit(str(error)) from None
 
+PATIENT = ("check_portfolio_order", "check_order", "discover", "reconcile")
 app = Celery("backoffice")
 sweep = 3 if settings.DEMO else 15  # seconds
 app.config_from_object(
     {
-        "broker_url": redis_url or "memory://localhost/",
+        "broker_url": address.broker_url if address else "memory://localhost/",
+        "broker_use_ssl": address.broker_ssl if address else None,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": (
             # Longer than any task: a task of a worker that died is given to another after it.
-            {"visibility_timeout": 900, "socket_keepalive": True}
-            if redis_url
+            {"visibility_timeout": 900, "socket_keepalive": True, **address.broker_options}
+            if address
             else {"polling_interval": 0.02}
         ),
         "task_default_queue": "order-desk",
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,
+        # What people wait for is taken first: the greater the number, the more patient.
+        "task_routes": {f"orders.tasks.{name}": {"priority": 9} for name in PATIENT},
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_soft_time_limit": 240,
         "task_time_limit": 300,
         "worker_prefetch_multiplier": 1,
+        "worker_consumer": "backoffice.consumer:Consumer",
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "beat_scheduler": "celery.beat:Scheduler",  # in memory: every task claims its own rows
+        "beat_scheduler": "backoffice.beat:Scheduler",
         "beat_schedule": {
-            # A tick that nobody fetched is void when the next one comes.
+            # No tick expires: a clock that is off would void it. One too many finds no work.
             "sweep": {
                 "task": "orders.tasks.sweep",
                 "schedule": sweep,
-                "options": {"expires": sweep},
             },
             "discover": {
                 "task": "orders.tasks.discover",
                 "schedule": 60,
-                "options": {"expires": 60},
             },
             "reconcile-nightly": {
                 "task": "orders.tasks.reconcile_nightly",
                 "schedule": 60,
-                "options": {"expires": 60},
             },
             "watch-feed": {
                 "task": "webhooks.tasks.watch_feed",
                 "schedule": 60,
-                "options": {"expires": 60},
             },
         },
         "timezone": "UTC",
@@ -84,6 +85,12 @@ def refuse_to_start_incomplete(**_: Any) -> None:
         checks.require_complete()
     except ImproperlyConfigured as error:
         raise SystemExit(str(error)) from None
+
+
+@signals.celeryd_init.connect
+def keep_the_limits_of_tasks(**_: Any) -> None:
+    """Let no task of a worker wait for the database for ever."""
+    database.take_role("task")
 
 
 @signals.celeryd_init.connect

@@ -1,31 +1,105 @@
 """What can be told of the database, what an error of it asks for, and one state of it to read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import cast
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.migrations.executor import MigrationExecutor
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
-TOO_LARGE = "54"  # the class of PostgreSQL's codes for what exceeds one of its limits
+from backoffice.engines.limited import LimitedWrapper
+from backoffice.interruptions import is_interruption
+from backoffice.limits import ROLES, Process
+
+# Classes of PostgreSQL's codes that speak of the values of a row: out of range, over a limit, against a rule.
+OF_THE_DATA = ("22", "23", "54")
+NOT_NULL = "23502"  # of a column that this release does not know: the schema is a newer one
+UNIQUE = "23505"
+LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK = "40P01"
+# SQLite has no codes; these are errors of its own that speak of a row, by their beginnings.
+TOO_LARGE = ("too many SQL variables", "string or blob too big")
+
+
+def sqlstate(error: BaseException) -> str:
+    """Return PostgreSQL's code of an error; "" where it has none."""
+    return getattr(error.__cause__, "sqlstate", None) or ""
+
+
+def is_taken(error: IntegrityError, column: str) -> bool:
+    """Return whether a row could not be inserted because there is one with the same value in ``column``."""
+    if sqlstate(error) == UNIQUE:
+        rule = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+        return column in str(rule)
+    return str(error).startswith("UNIQUE constraint failed") and str(error).endswith(f".{column}")
 
 
 def may_pass(error: Exception) -> bool:
-    """Return whether the same may succeed later: the database is away, locked, or full.
+    """Return whether the same may succeed later, or elsewhere: nothing is wrong with the rows themselves.
 
-    Both databases call a statement that is too large for them an operational error, too: that
-    fails whenever it is tried, and what waits for it would wait for ever.
+    So it is where the database is away, locked, or full, where its schema is not that of this
+    release, and where the work was interrupted. What is wrong with a row fails whenever it is tried,
+    and what waits for it would wait for ever.
     """
-    if not isinstance(error, (OperationalError, InterfaceError)):
+    if is_interruption(error):
+        return True
+    if not isinstance(error, DatabaseError | InterfaceError):
         return False
-    code = getattr(error.__cause__, "sqlstate", None) or ""
-    return not (code.startswith(TOO_LARGE) or "too many SQL variables" in str(error))
+    if code := sqlstate(error):
+        return code == NOT_NULL or not code.startswith(OF_THE_DATA)
+    if isinstance(error, IntegrityError):
+        return str(error).startswith("NOT NULL constraint failed")
+    return isinstance(error, OperationalError | InterfaceError) and not any(
+        words in str(error) for words in (*TOO_LARGE, "Error binding parameter")
+    )
+
+
+@contextmanager
+def limits(role: str) -> Iterator[None]:
+    """Do one piece of work on the database under the limits of a role (``limits.ROLES``).
+
+    Beyond a limit, and where too many of a role already wait, statements raise OperationalError.
+    """
+    # The very connection: a file that is streamed may be ended by another thread.
+    wrapper = cast(LimitedWrapper, connections[DEFAULT_DB_ALIAS])
+    with wrapper.limited(ROLES[role]):
+        yield
+
+
+def take_role(role: str) -> None:
+    """Have all work of this process that says nothing else keep the limits of ``role``."""
+    Process.role = role
 
 
 def unapplied_migrations() -> int:
     """Return how many migrations of this release the database lacks. Raises DatabaseError."""
-    executor = MigrationExecutor(connection)
-    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    return len(_release() - MigrationRecorder(connection).applied_migrations().keys())
+
+
+@cache
+def _release() -> frozenset[tuple[str, str]]:
+    return frozenset(MigrationLoader(None, ignore_no_migrations=True).graph.nodes)
+
+
+def require_writable(tables: Iterable[str]) -> None:
+    """Raise DatabaseError where ``tables`` cannot be written to now: locked, or on a replica."""
+    with transaction.atomic():  # SQLite takes its one lock here
+        if connection.vendor == "postgresql" and tables:
+            names = ", ".join(map(connection.ops.quote_name, sorted(tables)))
+            with connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {names} IN ROW EXCLUSIVE MODE")
 
 
 def require_migrated() -> None:

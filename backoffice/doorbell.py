@@ -1,22 +1,30 @@
 """Ring for a worker, bounded in time: the rows are the queue, a lost ring loses nothing."""
 
+import itertools
 import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from celery import Task
+from django.conf import settings
 from kombu import Producer
 
 from backoffice.celery import app
+from backoffice.interruptions import INTERRUPTIONS
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 0.3  # seconds, for the connection and for each answer of the broker
 PAUSE = 5.0  # seconds without ringing after a failure
+RUNG = "order-desk/rung/"  # begins the key that says that a task is rung for
+LONGEST_RUNG = (
+    2.0  # seconds: then a message is lost, or the workers are slow; one more costs little
+)
+FULL = 1000  # tasks that wait, beside those of a sweep: then nobody rings any more
+LOOK_EVERY = 100  # rings of a process between two looks at how many wait
 
 
 @dataclass
@@ -46,7 +54,11 @@ class Breaker:
 
 
 breaker = Breaker()
+crowd = Breaker()  # open while so many tasks wait that another would tell nobody anything
+_rings = itertools.count(1)
 _per_thread = threading.local()
+_rung: dict[str, float] = {}  # where the broker is in memory: since when each task is rung for
+_rung_lock = threading.Lock()
 
 
 def ring(task: "Task[Any, Any]", *args: str | int) -> bool:
@@ -55,17 +67,108 @@ def ring(task: "Task[Any, Any]", *args: str | int) -> bool:
     A dead or frozen broker costs the first caller less than a second and, while the breaker is
     open, the next ones nothing. The sweep finds what nobody rang for.
     """
-    if breaker.is_open():
+    if crowd.is_open() or not _tell(
+        lambda: task.apply_async(args, producer=_producer(), retry=False)
+    ):
         return False
+    if next(_rings) % LOOK_EVERY == 0 and is_full() and crowd.trip():
+        logger.warning("more than %d tasks wait: no ring for %.0f s", FULL, crowd.pause)
+    return True
+
+
+def ring_once(task: "Task[Any, Any]") -> bool:
+    """Ask a worker to run ``task``, as ``ring`` does, unless that is on its way; False if nobody could be told.
+
+    One message for a burst, over all processes: until a worker begins, which it says by ``answer``,
+    the rings behind the first cost one question to the broker each. Whatever is stored before the
+    ring is seen by the run that answers it.
+    """
+    found = _tell(lambda: _is_first(task))
+    if not found:
+        return found is not None
+    is_told = ring(task)
+    if not is_told:
+        answer(task)  # else the next would rely on a ring that never was
+    return is_told
+
+
+def answer(task: "Task[Any, Any]") -> None:
+    """Say that ``task`` begins: what is stored from now on needs another ring. Never raises."""
+    _tell(lambda: _forget(task))
+
+
+def waiting() -> int | None:
+    """Return how many tasks wait for a worker; None if the broker could not be asked. Never raises."""
+    found = _tell(_count)
+    return found if isinstance(found, int) else None
+
+
+def is_full() -> bool:
+    """Return whether so many tasks wait that one more would tell nobody anything: workers are dead or slow."""
+    return (waiting() or 0) > FULL + 15 * settings.INVESTMENT_API_MAX_RPS
+
+
+def _is_first(task: "Task[Any, Any]") -> bool:
+    """Note that ``task`` is rung for; return whether nobody else has since it began last."""
+    client = _redis()
+    if client is not None:
+        longest = int(LONGEST_RUNG * 1000)
+        return _ask(client, "SET", f"{RUNG}{task.name}", 1, "NX", "PX", longest) is not None
+    now = time.monotonic()
+    with _rung_lock:
+        is_first = _rung.get(task.name, float("-inf")) + LONGEST_RUNG < now
+        if is_first:
+            _rung[task.name] = now
+    return is_first
+
+
+def _forget(task: "Task[Any, Any]") -> None:
+    client = _redis()
+    if client is not None:
+        client.delete(f"{RUNG}{task.name}")
+    with _rung_lock:
+        _rung.pop(task.name, None)
+
+
+def _ask(client: Any, *command: str | int) -> object:
+    """Return Redis' answer to a command, without what its client does around each: a third of a delivery's work."""
+    pool = client.connection_pool
+    connection = pool.get_connection()
     try:
-        task.apply_async(args, producer=_producer(), retry=False)
+        connection.send_command(*command)
+        return connection.read_response()
+    finally:
+        pool.release(connection)
+
+
+def _redis() -> Any:
+    """Return this thread's connection to Redis; None where the broker is in memory, of one process."""
+    return getattr(_producer().channel, "client", None)
+
+
+def _count() -> int:
+    channel: Any = _producer().channel
+    try:
+        return int(channel.queue_declare(app.conf.task_default_queue, passive=True).message_count)
+    except channel.connection.channel_errors:  # there is no queue where nothing waits
+        return 0
+
+
+def _tell(tell: Callable[[], object]) -> object:
+    """Return what ``tell`` returns; None where the broker does not answer, or did not just now."""
+    if breaker.is_open():
+        return None
+    try:
+        return tell()
+    except INTERRUPTIONS:
+        _hang_up()
+        raise
     except Exception as error:  # noqa: BLE001 - what is stored stays stored, whatever breaks here
         _hang_up()
         if breaker.trip():
             reason = f"{type(error).__name__}: {error}"
             logger.warning("broker unreachable, no ring for %.0f s: %s", breaker.pause, reason)
-        return False
-    return True
+        return None
 
 
 def _producer() -> Producer:
@@ -85,5 +188,9 @@ def _hang_up() -> None:
     producer: Producer | None = getattr(_per_thread, "producer", None)
     _per_thread.producer = None
     if producer is not None and producer.connection is not None:
-        with suppress(Exception):
+        try:
             producer.connection.release()
+        except INTERRUPTIONS:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the transport has errors of its own
+            logger.debug("A connection to the broker cannot be closed: %s", error)

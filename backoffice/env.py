@@ -3,23 +3,28 @@
 A variable that is set but empty counts as unset. Messages never hold the value of a secret.
 """
 
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
 
+from backoffice import redis_address
+from backoffice.client_address import TrustedProxies
+from backoffice.database_url import database, sqlite
 from backoffice.market_hours import MarketHours
 
 T = TypeVar("T")
 
 LONGEST = 10 * 365 * 24 * 3600  # seconds; a moment so far ahead can still be reckoned with
-REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+AMOUNT = re.compile(r"([A-Z]{3})\s*=\s*([0-9]{1,20}(?:\.[0-9]{1,3})?)")
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -79,6 +84,10 @@ class Environment:
         items = self.text(name, needed=needed).split(",")
         return [item.strip() for item in items if item.strip()]
 
+    def amounts(self, name: str, default: str = "") -> dict[str, Decimal]:
+        """Return ``$NAME``, an amount for each currency: ``EUR=1000000, GBP=800000``."""
+        return self._read(name, _amounts(default) if default else {}, _amounts)
+
     def url(self, name: str, *, needed: bool = False) -> str:
         """Return ``$NAME``, an https address without the last slash; http on loopback only."""
         self.text(name, needed=needed)
@@ -99,9 +108,17 @@ class Environment:
         """Return ``$NAME``, a time of day like 02:30; None where it is not set."""
         return self._read(name, None, _time_of_day)
 
+    def choice(self, name: str, choices: Collection[str]) -> str:
+        """Return ``$NAME``, one of these words; "" where it is not set."""
+        return self._read(name, "", lambda text: _one_of(text, choices))
+
     def zone(self, name: str, default: str) -> str:
         """Return ``$NAME``, the name of a time zone."""
         return self._read(name, default, _zone_name)
+
+    def proxies(self, name: str) -> TrustedProxies:
+        """Return ``$NAME``, a number of proxies or their addresses; unset is none."""
+        return self._read(name, TrustedProxies(), TrustedProxies.parse)
 
     def database(self, name: str, default: Path) -> dict[str, Any]:
         """Return Django's description of the database at ``NAME``; unset: SQLite at ``default``."""
@@ -115,10 +132,11 @@ class Environment:
     def redis(self, name: str, *, needed: bool = False) -> str:
         """Return the secret ``NAME``, the address of a Redis."""
         text = self.secret(name, needed=needed)
-        if text and not (text.startswith(REDIS_SCHEMES) and _has_sound_port(text)):
-            self.problems.append(f"{name} is not like redis://host:6379/0")
+        try:
+            return text if text and redis_address.read(text) else ""
+        except ValueError as error:  # its text is ours, the address may hold a password
+            self.problems.append(f"{name} {error}")
             return ""
-        return text
 
     def finish(self) -> None:
         """Raise one ImproperlyConfigured that names everything that is wrong."""
@@ -138,58 +156,6 @@ class Environment:
         except ValueError as error:
             self.problems.append(f"{name}={text!r}: {error}")
             return default
-
-
-def database(url: str, *, base: Path) -> dict[str, Any]:
-    """Return Django's description of the database at ``url``; ValueError says what is wrong.
-
-    ``sqlite:///name`` is relative to ``base``, ``sqlite:////name`` is not. What follows a ``?`` in
-    a PostgreSQL address is handed to its driver (``sslmode=verify-full``).
-    """
-    scheme, _, rest = url.partition("://")
-    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        path = unquote(rest[1:])
-        return sqlite(path if path == ":memory:" else str(base / path))
-    if scheme not in {"postgres", "postgresql"}:
-        raise ValueError("is neither postgres://user:password@host:5432/name nor sqlite:///path")
-    return _postgresql(url)
-
-
-def sqlite(path: str) -> dict[str, Any]:
-    """Return the description of an SQLite database that several threads can write to in turn."""
-    return {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": path,
-        "OPTIONS": {
-            # A writer that first reads would otherwise fail at once when another got in between.
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            # FULL: what was acknowledged is on disk even if the power fails.
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
-        },
-    }
-
-
-def _postgresql(url: str) -> dict[str, Any]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # its text may quote the password
-        raise ValueError("cannot be read: is its port a number, its password escaped?") from None
-    name = unquote(parts.path.removeprefix("/"))
-    if not name:
-        raise ValueError("names no database: postgres://user:password@host:5432/name")
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": name,
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": unquote(parts.hostname or ""),
-        "PORT": str(port or ""),
-        "CONN_MAX_AGE": 600,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, **dict(parse_qsl(parts.query))},
-    }
 
 
 def is_loopback(host: str) -> bool:
@@ -228,11 +194,32 @@ def _whole(text: str, least: int, most: int) -> int:
     return int(text)
 
 
+def _amounts(text: str) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for item in text.split(","):
+        match = AMOUNT.fullmatch(item.strip())
+        if not match:
+            raise ValueError(
+                "it is not like EUR=1000000, GBP=800000: a currency, =, and an amount in digits "
+                "without separators"
+            )
+        if match[1] in found:
+            raise ValueError(f"{match[1]} is named twice")
+        found[match[1]] = Decimal(match[2])
+    return found
+
+
 def _time_of_day(text: str) -> time | None:
     try:
         return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 -- only its time counts
     except ValueError:
         raise ValueError("it is not a time of day like 02:30") from None
+
+
+def _one_of(text: str, choices: Collection[str]) -> str:
+    if text.lower() not in choices:
+        raise ValueError(f"it is none of {', '.join(choices)}")
+    return text.lower()
 
 
 def _zone_name(text: str) -> str:

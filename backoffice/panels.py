@@ -6,13 +6,13 @@ a fraction of a second once in a while: the numbers are then read anew.
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, TypeVar
 
 from django.core.cache import cache
 from django.db import Error as DatabaseTrouble
 
 from backoffice.doorbell import Breaker
+from backoffice.interruptions import INTERRUPTIONS
 
 logger = logging.getLogger(__name__)
 
@@ -46,21 +46,13 @@ def forget(name: str) -> None:
     _with_cache(lambda: cache.delete(f"panel/{name}"))
 
 
-def note(name: str, moment: datetime) -> None:
-    """Remember when something was last done, for all processes; nothing fails where the cache is away."""
-    _with_cache(lambda: cache.set(f"noted/{name}", moment, None))
-
-
-def noted(name: str) -> datetime | None:
-    """Return when it was last done; None where that is not known."""
-    return _with_cache(lambda: cache.get(f"noted/{name}"))
-
-
 def _with_cache(use: Callable[[], T]) -> T | None:
     if breaker.is_open():
         return None
     try:
         return use()
+    except INTERRUPTIONS:
+        raise
     except Exception as error:  # noqa: BLE001 -- each cache has errors of its own
         if breaker.trip():
             logger.warning("The cache does not answer: %s: %s", type(error).__name__, error)

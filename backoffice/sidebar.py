@@ -9,19 +9,29 @@ ORDER = {
     for place, name in enumerate(
         [
             "PortfolioOrder", "Order", "Placement", "Cancellation", "JournalEntry",
-            "Reconciliation", "Event", "Delivery",
+            "StaffAction", "Reconciliation", "Event", "Delivery",
             "Subscription", "User", "Group", "TOTPDevice", "StaticDevice",
         ]
     )
 }  # fmt: skip
-NAMES = {"JournalEntry": "Journal", "TOTPDevice": "Authenticators", "StaticDevice": "Backup codes"}
+NAMES = {
+    "JournalEntry": "Journal",
+    "StaffAction": "Staff actions",
+    "TOTPDevice": "Authenticators",
+    "StaticDevice": "Backup codes",
+}
+
+
+def group_of(app_label: str) -> str:
+    """Return the label of the group that holds the lists of an app."""
+    return "auth" if app_label in ACCESS else app_label
 
 
 def arranged(apps: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return Django's list of apps as groups: all that decides who may come in is one, the last."""
     groups: dict[str, dict[str, Any]] = {}
     for app in apps:
-        label = "auth" if app["app_label"] in ACCESS else app["app_label"]
+        label = group_of(app["app_label"])
         group = groups.setdefault(label, {**app, "models": []})
         for model in app["models"]:
             name = NAMES.get(model["object_name"], model["name"])

@@ -15,6 +15,8 @@ from django.db.models import (
 from django.db.models.expressions import Combinable
 from django.db.models.sql import Query
 
+from backoffice.moments import EARLIEST, LATEST
+
 
 class Rows(Subquery):
     """The number of rows of a query; with ``most`` it stops counting there."""
@@ -51,7 +53,7 @@ def first(rows: QuerySet, column: str) -> Subquery:
 class Quantile(Subquery):
     """The time from ``start`` to ``end`` within which ``percent`` of 100 rows were; None without rows.
 
-    Of ``most`` rows: the first ones, in the order of the query.
+    Of ``most`` rows: the first ones, in the order of the query, those with placeholders aside.
     """
 
     template = (
@@ -63,6 +65,8 @@ class Quantile(Subquery):
 
     def __init__(self, rows: QuerySet, start: str, end: str, percent: int, most: int) -> None:
         took = ExpressionWrapper(F(end) - F(start), output_field=DurationField())
+        for name in (start, end):  # an infinite placeholder cannot even be subtracted
+            rows = rows.filter(**{f"{name}__range": (EARLIEST, LATEST)})
         super().__init__(rows.annotate(took=took).values("took")[:most], percent=int(percent))
 
 

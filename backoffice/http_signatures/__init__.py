@@ -6,6 +6,7 @@ version 6 leaves the names in the signature base unquoted. Pure: no Django, no I
 """
 
 from .base import Message, SignatureError, Version, signature_base
+from .candidates import Address
 from .keys import (
     PrivateKey,
     PublicKey,
@@ -15,10 +16,12 @@ from .keys import (
     public_key_from_jwk,
 )
 from .signing import sign
-from .verification import Verified, key_ids, verify
+from .verification import MisfitError, Verified, key_ids, verify
 
 __all__ = [
+    "Address",
     "Message",
+    "MisfitError",
     "PrivateKey",
     "PublicKey",
     "SignatureError",

@@ -32,7 +32,7 @@ class Message:
 
     ``path`` is raw, before percent-decoding and without the query; ``query`` is the raw text after
     the "?", or "". Header names in any case, values as WSGI and http.client give them: one
-    character for each byte.
+    character for each byte. ``scheme`` is "" where nobody trustworthy says which it was.
     """
 
     method: str
@@ -40,6 +40,7 @@ class Message:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    scheme: str = ""
 
 
 def signature_base(
@@ -90,6 +91,17 @@ def digest_of(body: bytes, version: Version) -> str:
     return "sha-512=:" + base64.b64encode(hashlib.sha512(body).digest()).decode() + ":"
 
 
+def digests_of(body: bytes, name: str) -> list[str]:
+    """Return what the header ``name`` may say of ``body``, the likeliest first."""
+    found = {
+        algorithm: base64.b64encode(make(body).digest()).decode()
+        for algorithm, make in _HASHES.items()
+    }
+    if name == "digest":
+        return [f"{algorithm.upper()}={digest}" for algorithm, digest in found.items()]
+    return [f"{algorithm}=:{digest}:" for algorithm, digest in reversed(found.items())]
+
+
 def check_digest(value: str, body: bytes) -> None:
     """Raise SignatureError unless each digest in ``value`` that we know is the one of ``body``.
 
@@ -119,19 +131,26 @@ def _decoded(encoded: str) -> bytes:
 
 
 def _value(name: str, message: Message, fields: Mapping[str, str]) -> str:
-    match name:
-        case "@method":
-            return message.method.upper()
-        case "@path":
-            return message.path or "/"
-        case "@query":
-            return f"?{message.query}"
-        case "@request-target":
-            return (
-                f"{message.path or '/'}?{message.query}" if message.query else message.path or "/"
-            )
-        case "@authority" if "host" in fields:
-            return fields["host"].lower()
-    if name not in fields:
+    value = _derived(message, fields).get(name, fields.get(name))
+    if value is None:
         raise SignatureError(f"the signature covers {name:.64}, which the request does not have")
-    return fields[name]
+    return value
+
+
+def _derived(message: Message, fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the components that are no headers, those that this message has."""
+    path = message.path or "/"
+    target = f"{path}?{message.query}" if message.query else path
+    derived = {
+        "@method": message.method.upper(),
+        "@path": path,
+        "@query": f"?{message.query}",
+        "@request-target": target,
+    }
+    if "host" in fields:
+        derived["@authority"] = fields["host"].lower()
+    if message.scheme:
+        derived["@scheme"] = message.scheme
+    if message.scheme and "host" in fields:
+        derived["@target-uri"] = f"{message.scheme}://{derived['@authority']}{target}"
+    return derived

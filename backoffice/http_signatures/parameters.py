@@ -72,17 +72,19 @@ def read_signatures(header: str) -> dict[str, bytes]:
 
 
 def _members(pattern: re.Pattern[str], header: str, name: str) -> Iterator[re.Match[str]]:
-    text, at, labels = header.strip(), 0, set[str]()
+    text, at, read = header.strip(), 0, dict[str, str]()
     while True:
         member = pattern.match(text, at)
         if member is None:
             raise SignatureError(f"the header {name} cannot be read")
-        if member["label"] in labels or len(labels) == MOST_SIGNATURES:
-            raise SignatureError(
-                f"the header {name} repeats a label or has more than {MOST_SIGNATURES}"
-            )
-        labels.add(member["label"])
-        yield member
+        is_again = read.get(member["label"]) == member[0]  # a proxy sent the header twice
+        if not is_again:
+            if member["label"] in read or len(read) == MOST_SIGNATURES:
+                raise SignatureError(
+                    f"the header {name} repeats a label or has more than {MOST_SIGNATURES}"
+                )
+            read[member["label"]] = member[0]
+            yield member
         if member.end() == len(text):
             return
         comma = _COMMA.match(text, member.end())

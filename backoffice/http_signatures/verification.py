@@ -1,17 +1,20 @@
 """Verify a signed request. Tolerant where that costs no safety, since upstream documents little."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from .base import Message, SignatureError, Version, base_of, check_digest, fields_of
+from .base import Message, SignatureError, Version, check_digest, fields_of
+from .candidates import MOST, Address, bases
 from .keys import PublicKey, UnsupportedKeyError, check_kind, is_algorithm_of, is_signature
 from .parameters import SignatureInput, read_inputs, read_signatures
 
 _REQUIRED = ("@method", "@path")
 _DIGESTS = tuple(version.digest_header for version in Version)
-_BARE_COMMA = re.compile(r",(?=[^ ])")
+
+
+class MisfitError(SignatureError):
+    """The signature is none of this request, at any address at which it may have been signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,59 +38,95 @@ def key_ids(message: Message) -> list[str]:
     return list(dict.fromkeys(_key_id(signed) for signed in _inputs(fields_of(message))))
 
 
-def verify(message: Message, key_of: Callable[[str], PublicKey | None]) -> Verified:
+def verify(
+    message: Message,
+    key_of: Callable[[str], PublicKey | None],
+    *,
+    public: Address | None = None,
+    most: int = MOST,
+) -> Verified:
     """Return what the first good signature of ``message`` says; SignatureError when there is none.
 
     A good one covers @method, @path and the digest of the body (an empty body needs none), was
-    made by a key that ``key_of`` knows, and fits. What ``key_of`` raises goes through.
+    made by a key that ``key_of`` knows, and fits the request as it came or as it may have been
+    before a proxy changed it: ``public`` is the address that is registered upstream. ``most`` is
+    the number of candidates tried. Raises MisfitError where only the last is wrong. What
+    ``key_of`` raises goes through.
     """
     fields = fields_of(message)
     inputs = _inputs(fields)
-    if "signature" not in fields:
-        raise SignatureError("the header signature is missing")
-    signatures = read_signatures(fields["signature"])
-    reasons = []
+    signatures = _signatures(fields)
+    problems: dict[str, SignatureError] = {}
     for signed in inputs:
         try:
-            return _verify_one(message, fields, signed, signatures.get(signed.label), key_of)
+            verified = _verified(signed)
+            signature = _signature(signed, signatures)
+            key = _checked(message, fields, signed, key_of)
+            bound = bases(message, fields, signed, public, most=max(most // len(inputs), 1))
+            return replace(verified, version=_fitting(signature, key, bound))
         except SignatureError as error:
-            reasons.append(f"{signed.label:.64}: {error}" if len(inputs) > 1 else str(error))
-    raise SignatureError("; ".join(reasons))
+            problems[signed.label] = error
+    named = [f"{label:.64}: {error}" for label, error in problems.items()]
+    reason = "; ".join(named) if len(inputs) > 1 else str(problems[inputs[0].label])
+    if any(isinstance(error, MisfitError) for error in problems.values()):
+        raise MisfitError(reason)
+    raise SignatureError(reason)
 
 
-def _verify_one(
+def _checked(
     message: Message,
     fields: Mapping[str, str],
     signed: SignatureInput,
-    signature: bytes | None,
     key_of: Callable[[str], PublicKey | None],
-) -> Verified:
-    if signature is None:
-        raise SignatureError(f"there is no signature with the label {signed.label:.64}")
-    key_id, created, expires = (
-        _key_id(signed),
-        _moment(signed, "created"),
-        _moment(signed, "expires"),
-    )
+) -> PublicKey:
+    """Return the key of a signature that covers what it must, the digest of this very body included."""
     _check_coverage(signed.components, has_body=bool(message.body))
-    key = _key(key_id, key_of)
+    key = _key(_key_id(signed), key_of)
     _check_algorithm(signed, key)
     for name in _DIGESTS:
         if name in signed.components and name in fields:
             check_digest(fields[name], message.body)
-    for version, base in _bases(message, fields, signed):
+    return key
+
+
+def _fitting(
+    signature: bytes, key: PublicKey, candidates: Iterator[tuple[Version, bytes]]
+) -> Version:
+    for version, base in candidates:
         if is_signature(signature, base, key):
-            nonce = str(signed.parameters.get("nonce", ""))
-            return Verified(
-                key_id, created, expires, nonce, signed.components, version, signed.label
-            )
-    raise SignatureError("the signature does not fit the request")
+            return version
+    raise MisfitError("the signature does not fit the request")
+
+
+def _verified(signed: SignatureInput) -> Verified:
+    """Return what a signature says of itself; which version it is only its fit tells."""
+    return Verified(
+        key_id=_key_id(signed),
+        created=_moment(signed, "created"),
+        expires=_moment(signed, "expires"),
+        nonce=str(signed.parameters.get("nonce", "")),
+        components=signed.components,
+        version=Version.V6,
+        label=signed.label,
+    )
 
 
 def _inputs(fields: Mapping[str, str]) -> list[SignatureInput]:
     if "signature-input" not in fields:
         raise SignatureError("the header signature-input is missing")
     return read_inputs(fields["signature-input"])
+
+
+def _signatures(fields: Mapping[str, str]) -> Mapping[str, bytes]:
+    if "signature" not in fields:
+        raise SignatureError("the header signature is missing")
+    return read_signatures(fields["signature"])
+
+
+def _signature(signed: SignatureInput, signatures: Mapping[str, bytes]) -> bytes:
+    if signed.label not in signatures:
+        raise SignatureError(f"there is no signature with the label {signed.label:.64}")
+    return signatures[signed.label]
 
 
 def _check_coverage(components: tuple[str, ...], *, has_body: bool) -> None:
@@ -117,24 +156,6 @@ def _check_algorithm(signed: SignatureInput, key: PublicKey) -> None:
         raise SignatureError(
             f"the signature names the algorithm {alg!s:.64}, which is not that of its key"
         )
-
-
-def _bases(
-    message: Message, fields: Mapping[str, str], signed: SignatureInput
-) -> Iterator[tuple[Version, bytes]]:
-    """Yield what may have been signed, the likeliest first.
-
-    A header sent twice reaches WSGI joined by a bare comma, and is signed with comma and space.
-    """
-    is_v15 = "digest" not in signed.components or fields.get("upvest-signature-version") == "15"
-    versions = (Version.V15, Version.V6) if is_v15 else (Version.V6, Version.V15)
-    spaced = {
-        name: _BARE_COMMA.sub(", ", fields[name]) for name in signed.components if name in fields
-    }
-    is_joined = any(value != fields[name] for name, value in spaced.items())
-    for variant in (fields, {**fields, **spaced}) if is_joined else (fields,):
-        for version in versions:
-            yield (version, base_of(message, variant, signed.components, signed.params, version))
 
 
 def _key_id(signed: SignatureInput) -> str:

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlencode, urlsplit
 
 import redis
@@ -25,8 +25,9 @@ from backoffice.http_signatures import (
 )
 
 from .budget import Urgency
-from .errors import InvestmentAPIError, UnavailableError, read_json
-from .transport import Response, Transport
+from .errors import InvestmentAPIError, UnavailableError
+from .reading import TOKEN_PATH, Answer
+from .transport import Transport
 from .weather import Weather
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Scope(enum.Enum):
     WEBHOOKS = "webhooks:admin"
 
 
+FOREIGN_SPACING = 60.0  # seconds between two tokens that are fetched for a gateway's 401
 LONGEST_LIFE = 366 * 24 * 3600.0  # seconds
 _RENEW_EARLY = 60.0  # seconds before the end, but at most a quarter of a token's life
 _NEEDED = ("URL", "CLIENT_ID", "CLIENT_SECRET", "KEY_ID", "PRIVATE_KEY")
@@ -62,7 +64,7 @@ class Credentials:
         names = [f"INVESTMENT_API_{name}" for name in _NEEDED]
         values = [getattr(settings, name) for name in names]
         if missing := [name for name, value in zip(names, values, strict=True) if not value]:
-            raise ImproperlyConfigured(f"Upstream cannot be asked without {', '.join(missing)}")
+            raise ImproperlyConfigured(f"The broker cannot be asked without {', '.join(missing)}")
         url, client_id, client_secret, key_id, pem = values
         passphrase = settings.INVESTMENT_API_PRIVATE_KEY_PASSPHRASE
         try:
@@ -119,6 +121,8 @@ class Tokens:
         self._credentials = credentials
         self._transport = transport
         self._held: Token | None = None
+        self._refused = ""
+        self._doubts_from = float("-inf")
         self._failure: InvestmentAPIError | None = None
         self._failed_at = float("-inf")
         self._lock = threading.Lock()
@@ -127,24 +131,38 @@ class Tokens:
             f"investment-api-token:{hashlib.sha256(account.encode()).hexdigest()[:32]}"
         )
 
-    def current(self, *, urgency: Urgency, until: float, refused: str = "") -> str:
-        """Return a token other than ``refused``; one thread fetches it while the others wait."""
+    def refuse(self, token: str, *, is_foreign: bool) -> bool:
+        """Use a token no more, for a call with it was answered 401; return whether another is of use.
+
+        A gateway that answers 401 may check tokens for upstream, or keep everybody out: for its
+        word a token is fetched once a minute at most.
+        """
+        if is_foreign:
+            now = time.monotonic()
+            if now < self._doubts_from:
+                return False
+            self._doubts_from = now + FOREIGN_SPACING
+        self._refused = token
+        return True
+
+    def current(self, *, urgency: Urgency, until: float) -> str:
+        """Return a token that was not refused; one thread fetches it while the others wait."""
         asked_at = time.monotonic()
         held = self._held
-        if held is not None and held.is_good(refused=refused):
+        if held is not None and held.is_good(refused=self._refused):
             return held.text
         if not self._lock.acquire(timeout=max(0.0, until - asked_at)):
             raise UnavailableError("no token in time")
         try:
-            return self._renewed(asked_at, urgency=urgency, until=until, refused=refused).text
+            return self._renewed(asked_at, urgency=urgency, until=until).text
         finally:
             self._lock.release()
 
-    def _renewed(self, asked_at: float, *, urgency: Urgency, until: float, refused: str) -> Token:
+    def _renewed(self, asked_at: float, *, urgency: Urgency, until: float) -> Token:
         found = self._held  # another thread may have renewed it meanwhile
-        if found is None or not found.is_good(refused=refused):
+        if found is None or not found.is_good(refused=self._refused):
             found = self._from_cache()
-        if found is not None and found.is_good(refused=refused):
+        if found is not None and found.is_good(refused=self._refused):
             self._held = found
             return found
         if self._failure is not None and self._failed_at >= asked_at:
@@ -154,8 +172,11 @@ class Tokens:
         try:
             self._held = self._fetch(urgency=urgency, until=until)
         except InvestmentAPIError as error:
-            self._failure, self._failed_at = error, time.monotonic()
+            # What was kept back says nothing to a person, whom neither pause nor breaker keeps back.
+            self._failure = error if error.was_sent else None
+            self._failed_at = time.monotonic()
             raise
+        self._refused = ""
         self._to_cache(self._held)
         return self._held
 
@@ -167,18 +188,19 @@ class Tokens:
             "scope": self._scope.value,
         }
         asked_at = time.time()
-        response = self._transport.send(
+        answer = self._transport.send(
             "POST",
-            "/auth/token",
+            TOKEN_PATH,
             headers={
                 **self._credentials.headers(),
                 "content-type": "application/x-www-form-urlencoded",
             },
             body=urlencode(fields).encode(),
+            shape=a_token,
             urgency=urgency,
             until=until,
         )
-        token, life = _read_token(response, asked_at)
+        token, life = _token_in(answer, asked_at)
         self._weather.note_token(self._scope.name, issued=asked_at, expires=asked_at + life)
         return token
 
@@ -197,18 +219,20 @@ class Tokens:
             logger.warning("the token is kept in this process only: %s", error)
 
 
-def _read_token(response: Response, asked_at: float) -> tuple[Token, float]:
-    """Return the token of an answer, and how many seconds it lives."""
+def a_token(answer: Answer) -> str:
+    """Say that an answer holds no token that a header can carry and that ends; "" if it does."""
     try:
-        answer: Any = read_json(response.body)
-        text, life = answer["access_token"], float(answer["expires_in"])
-        if not (isinstance(text, str) and text.isascii() and text.isprintable() and text):
-            raise ValueError("the token is no text that a header can carry")  # noqa: TRY301
-        if not 0 <= life < LONGEST_LIFE:  # nor is NaN
-            raise ValueError("no token lives so long")  # noqa: TRY301
-    except (ValueError, TypeError, KeyError) as error:
-        message = "POST /auth/token: the answer holds no token that we can read"
-        raise UnavailableError(
-            message, status=response.status, request_id=response.request_id
-        ) from error
+        _token_in(answer, 0.0)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return "holds no token that we can read"
+    return ""
+
+
+def _token_in(answer: Answer, asked_at: float) -> tuple[Token, float]:
+    """Return the token of an answer, and how many seconds it lives. Raises what ``a_token`` catches."""
+    text, life = answer.payload["access_token"], float(answer.payload["expires_in"])
+    if not (isinstance(text, str) and text.isascii() and text.isprintable() and text):
+        raise ValueError("the token is no text that a header can carry")
+    if not 0 <= life < LONGEST_LIFE:  # nor is NaN
+        raise ValueError("no token lives so long")
     return Token(text, asked_at + life - min(_RENEW_EARLY, life / 4)), life

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from .adaptive import Share
 from .errors import UnavailableError
 from .shared_log import SharedAnswer, SharedLog
+from .waits import LONGEST_WAIT
 
 WINDOW = timedelta(seconds=1.05)  # a little over a second: requests do not arrive evenly
 
@@ -32,7 +33,8 @@ class Urgency(enum.Enum):
 class Outlook:
     """How the budget stands: of ``limit`` background work may use ``background`` now, ``whole`` in good times.
 
-    Nobody is let through before ``paused_until``, and no background work before ``resting_until``.
+    Nobody but people is let through before ``paused_until``, and no background work before
+    ``resting_until``.
     """
 
     limit: int
@@ -70,7 +72,11 @@ class Budget:
         self._shared_log = SharedLog(redis_url, name, limit, window, clock) if redis_url else None
 
     def take(self, urgency: Urgency, *, timeout: timedelta) -> None:
-        """Wait for room for one request. Raises UnavailableError while paused, or after ``timeout``."""
+        """Wait for room for one request.
+
+        Raises UnavailableError after ``timeout``, or while paused: but people may always try, for
+        one request of theirs costs upstream little, and a cancel that waits costs them much.
+        """
         until = self._clock() + timeout.total_seconds()
         while wait := self._wait(urgency):
             if self._clock() + wait > until:
@@ -79,8 +85,11 @@ class Budget:
             self._sleep(wait)
 
     def pause(self, until: datetime) -> None:
-        """Let nobody through before ``until``, as upstream asked; of several pauses the longest."""
-        length = until - datetime.now(UTC)
+        """Let only people through before ``until``, as upstream asked; of several pauses the longest.
+
+        At most for LONGEST_WAIT: then one of those that waited finds out whether it goes on.
+        """
+        length = min(until - datetime.now(UTC), LONGEST_WAIT)
         self._note_pause(length.total_seconds())
         if self._shared_log is not None and length > timedelta():
             self._shared_log.pause(length)
@@ -88,8 +97,8 @@ class Budget:
     def throttled(self, wait: timedelta | None) -> None:
         """Take from background work what upstream does not want, for it said 429 and to ``wait``, or not how long.
 
-        Halved once for a burst of 429s, and given back bit by bit. People and what they have submitted
-        go on, unless upstream said how long to wait.
+        Halved once for a burst of 429s, and given back bit by bit. People go on, and so does what
+        they have submitted unless upstream said how long to wait.
         """
         seconds = wait.total_seconds() if wait else 0.0
         whole = Share.whole(self._share.full)
@@ -99,8 +108,10 @@ class Budget:
 
     def paused_until(self, urgency: Urgency = Urgency.BACKGROUND) -> datetime | None:
         """Return when requests are let through again; None if they are now."""
+        if urgency is Urgency.PERSON:
+            return None
         outlook = self.outlook()
-        if urgency is not Urgency.BACKGROUND:
+        if urgency is Urgency.SUBMISSION:
             return outlook.paused_until
         return max(filter(None, (outlook.paused_until, outlook.resting_until)), default=None)
 
@@ -123,8 +134,12 @@ class Budget:
         part = self._part(self._limit, urgency)
         if self._shared_log is None:
             return self._own_log.wait(part, self._window)
-        is_background = urgency is Urgency.BACKGROUND
-        answer = self._shared_log.ask(part, self._share.full, is_background=is_background)
+        answer = self._shared_log.ask(
+            part,
+            self._share.full,
+            is_background=urgency is Urgency.BACKGROUND,
+            is_person=urgency is Urgency.PERSON,
+        )
         if answer is None:
             return self._wait_for_share(urgency, self._shared_log.peers)
         self._note(answer)
@@ -152,9 +167,12 @@ class Budget:
             self._share = min(told, self._share, key=lambda share: share.at(now))
 
     def _note_pause(self, seconds: float) -> None:
+        seconds = min(seconds, LONGEST_WAIT.total_seconds())  # Redis may hold an older release's
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     def _refuse_while_paused(self, urgency: Urgency) -> None:
+        if urgency is Urgency.PERSON:
+            return
         until = self._paused_until
         if urgency is Urgency.BACKGROUND:
             until = max(until, self._share.since)

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from .answers import Answer, Object, object_in, objects_in, read_answer, total_count
+from .answers import Answer, Object, a_page, an_object, anything, total_count
 from .auth import Credentials, Scope, Tokens
 from .breaker import Breaker
 from .budget import Budget, Urgency
-from .errors import InvestmentAPIError, RefusedError
-from .transport import Response, Transport
+from .errors import InvestmentAPIError
+from .reading import Shape
+from .transport import Transport
 from .weather import Weather
 
 DEADLINE = 30.0  # seconds for a call, waiting for the budget and for a token included
@@ -73,15 +74,18 @@ class Calls:
         *,
         params: Mapping[str, str] | None = None,
         body: Any = None,
+        shape: Shape = anything,
         scope: Scope = Scope.READ,
         idempotency_key: UUID | None = None,
         urgency: Urgency = Urgency.BACKGROUND,
         deadline: float = DEADLINE,
     ) -> Answer:
-        """Make one call; ``body`` goes as JSON, bytes as they are. The token is renewed once if upstream refuses it.
+        """Make one call; ``body`` goes as JSON, bytes as they are. Only an answer of that ``shape`` counts.
 
-        Nothing else is tried twice. To try again after UnavailableError, call again with the same
-        ``idempotency_key``.
+        A token that is refused is renewed once. Where it was not upstream that refused it, nobody
+        knows what became of the request: a new token is then only tried at once by what may be
+        called any number of times. Nothing else is tried twice. To try again after
+        UnavailableError, call again with the same ``idempotency_key``.
         """
         until = time.monotonic() + deadline
         headers = self._credentials.headers()
@@ -91,43 +95,55 @@ class Calls:
         if idempotency_key is not None:
             headers["idempotency-key"] = str(idempotency_key)
 
-        def send(token: str) -> Response:
+        def send(token: str) -> Answer:
             return self._transport.send(
                 method,
                 path,
                 headers={**headers, "authorization": f"Bearer {token}"},
                 params=params,
                 body=content,
+                shape=shape,
                 urgency=urgency,
                 until=until,
             )
 
         token = self._token(scope, urgency=urgency, until=until)
         try:
-            response = send(token)
-        except RefusedError as error:
-            if error.status != 401:
+            return send(token)
+        except InvestmentAPIError as error:
+            is_foreign = error.is_foreign
+            if error.status != 401 or not self._tokens[scope].refuse(token, is_foreign=is_foreign):
                 raise
-            response = send(self._token(scope, urgency=urgency, until=until, refused=token))
-        return read_answer(f"{method} {path}", response)
+            if is_foreign and method != "GET":
+                raise
+        return send(self._token(scope, urgency=urgency, until=until))
 
-    def _token(self, scope: Scope, *, urgency: Urgency, until: float, refused: str = "") -> str:
+    def _token(self, scope: Scope, *, urgency: Urgency, until: float) -> str:
         try:
-            return self._tokens[scope].current(urgency=urgency, until=until, refused=refused)
+            return self._tokens[scope].current(urgency=urgency, until=until)
         except InvestmentAPIError as error:
             error.was_sent = False  # it is the call for a token that failed
             raise
 
-    def _object(self, path: str, *, urgency: Urgency, deadline: float = DEADLINE) -> Answer:
-        answer = self.call("GET", path, urgency=urgency, deadline=deadline)
-        object_in(answer, f"GET {path}")
-        return answer
+    def _object(
+        self, path: str, pk: UUID, *, urgency: Urgency, deadline: float = DEADLINE
+    ) -> Answer:
+        """Return the object with the id ``pk``."""
+        shape = an_object(pk)
+        return self.call("GET", path, shape=shape, urgency=urgency, deadline=deadline)
 
-    def _pages(self, path: str, params: Mapping[str, str], *, urgency: Urgency) -> Iterator[Object]:
+    def _pages(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        urgency: Urgency,
+        deadline: float = DEADLINE,
+    ) -> Iterator[Object]:
         """Yield each entry of a list once, though it may move while it is read."""
         offset, seen = 0, set[str]()
         while True:
-            page = self._page(path, params, offset=offset, urgency=urgency)
+            page = self._page(path, params, offset=offset, urgency=urgency, deadline=deadline)
             for entry in page.entries:
                 key = str(entry.get("id"))
                 if key not in seen:
@@ -137,11 +153,21 @@ class Calls:
                 return
             offset += len(page.entries) - min(OVERLAP, len(page.entries) // 2)
 
-    def _page(self, path: str, params: Mapping[str, str], *, offset: int, urgency: Urgency) -> Page:
+    def _page(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        offset: int,
+        urgency: Urgency,
+        deadline: float = DEADLINE,
+    ) -> Page:
         """Return the part of a list that begins at ``offset``."""
         part = {**params, "offset": str(offset), "limit": str(PAGE)}
-        answer = self.call("GET", path, params=part, urgency=urgency)
-        return Page(objects_in(answer, "data", f"GET {path}"), offset, total_count(answer))
+        answer = self.call(
+            "GET", path, params=part, shape=a_page(offset), urgency=urgency, deadline=deadline
+        )
+        return Page(answer.payload["data"], offset, total_count(answer))
 
 
 def _content(body: Any) -> bytes:

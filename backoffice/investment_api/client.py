@@ -12,10 +12,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 
-from .answers import Answer, Object, object_in, objects_in
+from .answers import Answer, Object, a_list, a_placement, a_receipt
 from .auth import Credentials, Scope
 from .budget import Budget, Urgency
 from .calls import DEADLINE, Calls, Page
+from .reading import Shape
 from .weather import Weather
 
 STATUSES = ("NEW", "PROCESSING", "FILLED", "CANCELLED")
@@ -25,7 +26,8 @@ class InvestmentAPI(Calls):
     """The client of one account with upstream, for any number of threads.
 
     Every call raises UnavailableError (try later), NotFoundError or RefusedError, and ends within
-    DEADLINE, or the ``deadline`` given, in seconds. ``urgency`` says who waits for it: people go
+    DEADLINE, or the ``deadline`` given, in seconds. The last two are upstream's own word, as is each
+    answer: it is about what was asked (``reading``). ``urgency`` says who waits for it: people go
     first.
     """
 
@@ -38,19 +40,21 @@ class InvestmentAPI(Calls):
     ) -> Answer:
         """Return one portfolio order."""
         path = f"/portfolios/orders/{portfolio_order_id}"
-        return self._object(path, urgency=urgency, deadline=deadline)
+        return self._object(path, portfolio_order_id, urgency=urgency, deadline=deadline)
 
     def order(
         self, order_id: UUID, *, urgency: Urgency = Urgency.BACKGROUND, deadline: float = DEADLINE
     ) -> Answer:
         """Return one order, with its executions."""
-        return self._object(f"/orders/{order_id}", urgency=urgency, deadline=deadline)
+        path = f"/orders/{order_id}"
+        return self._object(path, order_id, urgency=urgency, deadline=deadline)
 
     def execution(
         self, order_id: UUID, execution_id: UUID, *, urgency: Urgency = Urgency.BACKGROUND
     ) -> Answer:
         """Return one execution of an order."""
-        return self._object(f"/orders/{order_id}/executions/{execution_id}", urgency=urgency)
+        path = f"/orders/{order_id}/executions/{execution_id}"
+        return self._object(path, execution_id, urgency=urgency)
 
     def portfolio_orders(
         self,
@@ -59,13 +63,14 @@ class InvestmentAPI(Calls):
         until: datetime | None = None,
         account_id: UUID | None = None,
         urgency: Urgency = Urgency.BACKGROUND,
+        deadline: float = DEADLINE,
     ) -> Iterator[Object]:
         """Yield the portfolio orders created from ``since`` on, each once, in no order of time.
 
-        Of all accounts, or of ``account_id``.
+        Of all accounts, or of ``account_id``; the deadline is that of each call.
         """
         params = _created(since, until, account_id)
-        return self._pages("/portfolios/orders", params, urgency=urgency)
+        return self._pages("/portfolios/orders", params, urgency=urgency, deadline=deadline)
 
     def portfolio_orders_from(
         self,
@@ -113,8 +118,9 @@ class InvestmentAPI(Calls):
 
     def verify_keys(self, *, urgency: Urgency = Urgency.BACKGROUND) -> list[Object]:
         """Return the JWKs that deliveries are signed with."""
-        answer = self._object("/auth/verify_keys", urgency=urgency)
-        return objects_in(answer, "keys", "GET /auth/verify_keys")
+        answer = self.call("GET", "/auth/verify_keys", shape=a_list("keys"), urgency=urgency)
+        keys: list[Object] = answer.payload["keys"]
+        return keys
 
     def place_portfolio_order(
         self,
@@ -133,6 +139,7 @@ class InvestmentAPI(Calls):
             "POST",
             "/portfolios/orders",
             body=body,
+            shape=a_placement,
             scope=Scope.PORTFOLIOS,
             idempotency_key=idempotency_key,
             urgency=urgency,
@@ -147,15 +154,20 @@ class InvestmentAPI(Calls):
         deadline: float = DEADLINE,
     ) -> Answer:
         """Ask to cancel a portfolio order; what comes of it is told by webhook. May be called again."""
-        path = f"/portfolios/orders/{portfolio_order_id}"
-        return self.call("DELETE", path, scope=Scope.PORTFOLIOS, urgency=urgency, deadline=deadline)
+        return self._cancel(
+            f"/portfolios/orders/{portfolio_order_id}",
+            portfolio_order_id,
+            scope=Scope.PORTFOLIOS,
+            urgency=urgency,
+            deadline=deadline,
+        )
 
     def cancel_order(
         self, order_id: UUID, *, urgency: Urgency = Urgency.SUBMISSION, deadline: float = DEADLINE
     ) -> Answer:
         """Ask to cancel an order; what comes of it is told by webhook. May be called again."""
         path = f"/orders/{order_id}"
-        return self.call("DELETE", path, scope=Scope.ORDERS, urgency=urgency, deadline=deadline)
+        return self._cancel(path, order_id, scope=Scope.ORDERS, urgency=urgency, deadline=deadline)
 
     def subscriptions(self, *, urgency: Urgency = Urgency.BACKGROUND) -> Iterator[Object]:
         """Yield the webhook subscriptions of the account."""
@@ -163,28 +175,40 @@ class InvestmentAPI(Calls):
 
     def create_subscription(self, document: Object, *, urgency: Urgency = Urgency.PERSON) -> Object:
         """Create a subscription and return it; upstream leaves it disabled. Takes no idempotency key."""
-        return self._write_subscription("POST", "/webhooks", document, urgency)
+        return self._write_subscription("POST", "/webhooks", document, a_receipt(), urgency)
 
     def update_subscription(
         self, webhook_id: UUID, changes: Object, *, urgency: Urgency = Urgency.PERSON
     ) -> Object:
         """Change what ``changes`` names of a subscription, and return it."""
-        return self._write_subscription("PATCH", f"/webhooks/{webhook_id}", changes, urgency)
+        path, shape = f"/webhooks/{webhook_id}", a_receipt(webhook_id)
+        return self._write_subscription("PATCH", path, changes, shape, urgency)
 
     def delete_subscription(self, webhook_id: UUID, *, urgency: Urgency = Urgency.PERSON) -> None:
         """Delete a subscription: upstream tells it nothing any more, what it had queued is lost."""
-        self.call("DELETE", f"/webhooks/{webhook_id}", scope=Scope.WEBHOOKS, urgency=urgency)
+        path, shape = f"/webhooks/{webhook_id}", a_receipt(webhook_id)
+        self.call("DELETE", path, shape=shape, scope=Scope.WEBHOOKS, urgency=urgency)
 
     def test_subscription(self, webhook_id: UUID, *, urgency: Urgency = Urgency.PERSON) -> None:
         """Have upstream deliver a test event to a subscription."""
         path = f"/webhooks/{webhook_id}/test"
-        self.call("POST", path, scope=Scope.WEBHOOKS, urgency=urgency)
+        self.call("POST", path, shape=a_receipt(), scope=Scope.WEBHOOKS, urgency=urgency)
+
+    def _cancel(
+        self, path: str, pk: UUID, *, scope: Scope, urgency: Urgency, deadline: float
+    ) -> Answer:
+        shape = a_receipt(pk)
+        return self.call(
+            "DELETE", path, shape=shape, scope=scope, urgency=urgency, deadline=deadline
+        )
 
     def _write_subscription(
-        self, method: str, path: str, document: Object, urgency: Urgency
+        self, method: str, path: str, document: Object, shape: Shape, urgency: Urgency
     ) -> Object:
-        answer = self.call(method, path, body=document, scope=Scope.WEBHOOKS, urgency=urgency)
-        return object_in(answer, f"{method} {path}")
+        answer = self.call(
+            method, path, body=document, shape=shape, scope=Scope.WEBHOOKS, urgency=urgency
+        )
+        return answer.payload or {}
 
 
 def api() -> InvestmentAPI:

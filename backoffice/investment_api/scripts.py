@@ -3,11 +3,13 @@
 # May one request of at most ARGV[1] in the window be let through now? Notes it if so.
 # Returns: processes seen lately, microseconds of the pause, microseconds to wait, and the share
 # of background work: its size (-1: all) and the microseconds since it began to come back.
+# A pause keeps back all but a person's request, which is let through where nothing is to wait for.
 ASK = """
 local log, pause, peers, rest, share = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local part, most, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local process, peer_for, back_for = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local is_background, every, addition = ARGV[7] == '1', tonumber(ARGV[8]), tonumber(ARGV[9])
+local is_person = ARGV[10] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
@@ -19,28 +21,28 @@ local size, age = -1, 0
 local held = redis.call('HMGET', share, 'size', 'since')
 if held[1] then size, age = tonumber(held[1]), now - tonumber(held[2]) end
 
-local paused = redis.call('PTTL', pause)
-if paused > 0 then return {count, paused * 1000, 0, size, age} end
+local paused = math.max(0, redis.call('PTTL', pause)) * 1000
+if paused > 0 and not is_person then return {count, paused, 0, size, age} end
 
 -- Whoever is back first lets all rest until nobody can be on a share any more.
 if back_for > 0 then redis.call('SET', rest, '1', 'PX', back_for, 'NX') end
 local resting = redis.call('PTTL', rest)
-if resting > 0 then return {count, 0, resting * 1000, size, age} end
+if resting > 0 then return {count, paused, resting * 1000, size, age} end
 
 if is_background and size >= 0 then
-  if age < 0 then return {count, 0, -age, size, age} end
+  if age < 0 then return {count, paused, -age, size, age} end
   part = math.min(part, size + math.floor(age / every) * addition)
 end
 
 local oldest = redis.call('LINDEX', log, part - 1)
 local passed = oldest and now - oldest
 if passed and passed >= 0 and passed < window then
-  return {count, 0, window - passed, size, age}
+  return {count, paused, window - passed, size, age}
 end
 redis.call('LPUSH', log, now)
 redis.call('LTRIM', log, 0, most - 1)
 redis.call('PEXPIRE', log, math.ceil(window / 1000))
-return {count, 0, 0, size, age}
+return {count, paused, 0, size, age}
 """
 
 # The same answer without asking for a request.
@@ -52,7 +54,7 @@ if held[1] then size, age = tonumber(held[1]), time[1] * 1000000 + time[2] - ton
 return {0, math.max(0, redis.call('PTTL', KEYS[2])) * 1000, 0, size, age}
 """
 
-# Let nobody through for ARGV[1] milliseconds, unless they wait longer already.
+# Let only people through for ARGV[1] milliseconds, unless the others wait longer already.
 PAUSE = """
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])

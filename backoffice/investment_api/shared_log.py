@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from backoffice import redis_address
 
 from . import adaptive, scripts
 from .adaptive import Share
@@ -25,7 +25,7 @@ _LEAST_PEERS = 4  # what Redis told last may be from before the others started
 
 @dataclass(frozen=True, slots=True)
 class SharedAnswer:
-    """Seconds of a pause, and seconds to wait before asking again; both 0: let through.
+    """Seconds of a pause, which is not for people, and seconds to wait before asking again; 0: let through.
 
     ``share`` is that of background work, as (size, seconds since it began to come back); None while
     it is whole.
@@ -62,16 +62,20 @@ class SharedLog:
         self._pause = connection.register_script(scripts.PAUSE)
         self._throttle = connection.register_script(scripts.THROTTLE)
 
-    def ask(self, part: int, full: int, *, is_background: bool) -> SharedAnswer | None:
+    def ask(
+        self, part: int, full: int, *, is_background: bool, is_person: bool
+    ) -> SharedAnswer | None:
         """Ask for one request, of at most ``part`` in the window; None while Redis is away.
 
         Where it is background work, whose share is ``full`` while it is whole, that share counts too.
+        A person's is let through during a pause.
         """
         now = self._clock()
         if now < self._asks_from:
             return self._without(now)
         arguments = self._arguments(part, now)
-        pace = [int(is_background), _microseconds(adaptive.EVERY), adaptive.addition(full)]
+        every, addition = _microseconds(adaptive.EVERY), adaptive.addition(full)
+        pace = [int(is_background), every, addition, int(is_person)]
         try:
             count, *answer = self._ask(self._keys, [*arguments, *pace])
         except (redis.RedisError, OSError) as error:
@@ -93,7 +97,7 @@ class SharedLog:
         return _read(answer)
 
     def pause(self, length: timedelta) -> None:
-        """Let nobody through for ``length``, unless they wait longer already."""
+        """Let nobody but people through for ``length``, unless they wait longer already."""
         milliseconds = max(1, round(length.total_seconds() * 1000))
         self._tell(self._pause, self._keys[1:2], [milliseconds])
 
@@ -132,9 +136,7 @@ class SharedLog:
 
 def connect(url: str) -> redis.Redis:
     """Return a connection that costs a bounded time where nobody answers, and never tries twice."""
-    return redis.Redis.from_url(
-        url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0)
-    )
+    return redis_address.read(url).client(TIMEOUT)
 
 
 def _read(answer: list[int]) -> SharedAnswer:

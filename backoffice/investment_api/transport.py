@@ -5,7 +5,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -19,8 +18,9 @@ from .adaptive import REST
 from .breaker import Breaker
 from .budget import Budget, Urgency
 from .connection import keep_deadline, new_session
-from .errors import InvestmentAPIError, RefusedError, UnavailableError, error_of
-from .weather import Weather, outcome_of
+from .errors import InvestmentAPIError, RefusedError, UnavailableError
+from .reading import Answer, Received, Shape, read
+from .weather import Weather
 
 logger = logging.getLogger(__name__)
 
@@ -35,16 +35,6 @@ _PATIENCE = {  # for room in the budget
     Urgency.SUBMISSION: timedelta(seconds=20),
     Urgency.BACKGROUND: timedelta(seconds=20),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A 2xx answer of upstream."""
-
-    status: int
-    body: bytes
-    request_id: str
-    took: timedelta
 
 
 class Transport:
@@ -82,10 +72,11 @@ class Transport:
         headers: Mapping[str, str],
         params: Mapping[str, str] | None = None,
         body: bytes = b"",
+        shape: Shape,
         urgency: Urgency,
         until: float,
-    ) -> Response:
-        """Sign and send one request, once, and return its 2xx answer.
+    ) -> Answer:
+        """Sign and send one request, once, and return upstream's answer of that ``shape``.
 
         ``until`` (monotonic clock) is when the caller stops waiting. Raises RefusedError,
         NotFoundError or UnavailableError.
@@ -101,27 +92,29 @@ class Transport:
             raise _not_sent(kind(f"{call}: {_reason(error)}")) from error
         started = time.monotonic()
         try:
-            status, answered, content = self._exchange(request, until)
+            received = self._exchange(request, until)
         except (requests.RequestException, OSError) as error:
             logger.info("%s failed after %.0f ms: %s", call, _ms_since(started), _reason(error))
             silence = UnavailableError(f"{call}: {_reason(error)}")
             self._note(call, urgency, started, silence)
             raise silence from error
-        request_id = answered.get("upvest-request-id", "")[:64]
-        logger.info("%s %d %.0f ms %s", call, status, _ms_since(started), request_id or "-")
-        failure = error_of(call, status, answered, content, now=datetime.now(UTC))
-        self._note(call, urgency, started, failure)
-        if failure:
+        logger.info(
+            "%s %d %.0f ms %s", call, received.status, _ms_since(started), received.own_id or "-"
+        )
+        try:
+            answer = read(call, received, shape, now=datetime.now(UTC))
+        except InvestmentAPIError as failure:
+            self._note(call, urgency, started, failure)
             self._obey(failure)
-            raise failure
-        took = timedelta(seconds=time.monotonic() - started)
-        return Response(status, content, request_id, took)
+            raise
+        self._note(call, urgency, started, None)
+        return answer
 
     def _note(
         self, call: str, urgency: Urgency, started: float, failure: InvestmentAPIError | None
     ) -> None:
         """Let the breaker and the weather know what a call came to."""
-        outage = self._breaker.report(is_answered=outcome_of(failure) not in ("5xx", "network"))
+        outage = self._breaker.report(is_answered=failure is None or failure.is_answer)
         self._weather.note(call, urgency, time.monotonic() - started, failure)
         if outage:
             self._weather.note_outage(outage)
@@ -155,10 +148,8 @@ class Transport:
         self._sign(request)
         return request
 
-    def _exchange(
-        self, request: requests.PreparedRequest, until: float
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        left = _leave_time(until)
+    def _exchange(self, request: requests.PreparedRequest, until: float) -> Received:
+        left, started = _leave_time(until), time.monotonic()
         keep_deadline(until, longest_silence=READ)
         timeout = (min(CONNECT, left), min(READ, left))
         session = self._session()
@@ -170,7 +161,9 @@ class Transport:
             verify=session.verify,
             proxies=session.proxies,
         ) as response:
-            return response.status_code, response.headers, _read(response)
+            content = _read(response)
+            took = timedelta(seconds=time.monotonic() - started)
+            return Received(response.status_code, response.headers, content, took)
 
     def _session(self) -> requests.Session:
         if not hasattr(self._per_thread, "session"):
@@ -179,7 +172,7 @@ class Transport:
         return session
 
     def _obey(self, error: InvestmentAPIError) -> None:
-        """Let everybody wait as long as upstream asks, and background work take less after a 429."""
+        """Let what nobody waits for rest as long as upstream asks, and background work take less after a 429."""
         if not isinstance(error, UnavailableError):
             return
         if error.retry_after:
@@ -211,6 +204,16 @@ def _not_sent(error: InvestmentAPIError) -> InvestmentAPIError:
     return error
 
 
+# What happened to a connection, in place of Python's own sentences; the first that fits.
+_CONNECTION: Mapping[type[BaseException], str] = {
+    http.client.RemoteDisconnected: "the connection was closed before an answer came",
+    http.client.IncompleteRead: "the connection was closed in the middle of the answer",
+    ConnectionRefusedError: "the connection was refused",
+    ConnectionResetError: "the connection was reset",
+    BrokenPipeError: "the connection broke while the request was sent",
+}
+
+
 def _reason(error: Exception) -> str:
     """Return what really happened, from under the layers of the libraries."""
     root: BaseException = error
@@ -219,6 +222,9 @@ def _reason(error: Exception) -> str:
     if isinstance(root, TimeoutError):
         is_connecting = isinstance(error, requests.ConnectTimeout)
         return "no connection in time" if is_connecting else "no answer in time"
+    for kind, words in _CONNECTION.items():
+        if isinstance(root, kind):
+            return words
     text = str(getattr(root, "strerror", None) or root) or type(root).__name__
     return " ".join(text.split())[:200]
 

@@ -18,12 +18,12 @@ import redis
 from . import sheets
 from .breaker import Outage
 from .budget import Urgency
-from .errors import InvestmentAPIError, NotFoundError, RefusedError
+from .errors import InvestmentAPIError, NotFoundError
 
 logger = logging.getLogger(__name__)
 
 MINUTES = 60
-OUTCOMES = ("answered", "429", "4xx", "5xx", "network")
+OUTCOMES = ("answered", "429", "4xx", "5xx", "gateway", "network")
 REST = 5.0  # seconds without writing after it failed
 _OUTAGE_FOR = 3600  # seconds: who noted it may have ended meanwhile
 _LONGEST_WORDS = 300
@@ -100,7 +100,7 @@ class Weather:
                 f"{urgency.value} {outcome}",
                 round(took * 1000),
                 failed,
-                is_answered=outcome not in ("5xx", "network"),
+                is_answered=error is None or error.is_answer,
             )
         )
 
@@ -149,8 +149,9 @@ def outcome_of(error: InvestmentAPIError | None) -> str:
         return "network"
     if error.status == 429:
         return "429"
-    is_ours = error.status < 500 or isinstance(error, NotFoundError | RefusedError)
-    return "4xx" if is_ours else "5xx"
+    if error.status >= 500:
+        return "5xx"
+    return "gateway" if error.is_foreign else "4xx"
 
 
 def _minute(minute: int, fields: Mapping[str, str]) -> Minute:

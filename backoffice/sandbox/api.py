@@ -11,8 +11,7 @@ from backoffice.http_signatures import Message
 
 from .answers import ProblemError, Query, Response
 from .authentication import TOKEN_PATH
-from .cuts import LATE
-from .faults import Trouble
+from .faults import PAGES, Trouble
 from .market import EndedError, UnknownError
 from .objects import Json
 from .requests import body_of, order_placement, placement
@@ -67,6 +66,8 @@ class Api:
             response = ProblemError(error.status, str(error)).response(request_id)
         except ProblemError as problem:
             response = problem.response(request_id)
+        if trouble and trouble.kind == "gateway":
+            return _of_gateway(trouble)
         headers = {
             "content-type": "application/json",
             **response.headers,
@@ -75,8 +76,8 @@ class Api:
         return replace(response, headers=headers, cut=trouble.cut if trouble else None)
 
     def _troubled(self, trouble: Trouble, message: Message) -> Response:
-        if trouble.cut:
-            return self._answer(message) if trouble.at in LATE else Response(0)
+        if trouble.cut or trouble.kind == "gateway":
+            return self._answer(message) if trouble.is_late else Response(0)
         if trouble.kind == "brief":
             whole = self._answer(message)
             placed = whole.content if isinstance(whole.content, dict) else {}
@@ -244,6 +245,21 @@ class Api:
     def _test_subscription(self, message: Message, webhook_id: str) -> Response:
         self._upstream.courier.test(self._upstream.subscriptions.get(webhook_id))
         return Response(202)
+
+
+def _of_gateway(trouble: Trouble) -> Response:
+    """Return what a gateway says that knows nothing of the API: no problem document, no number of ours."""
+    media_type, body = PAGES[trouble.page]
+    named = {
+        "content-type": media_type,
+        "location": trouble.location,
+        "retry-after": trouble.retry_after,
+        "x-request-id": "gateway-1",
+    }
+    headers = {name: value for name, value in named.items() if value}
+    has_body = trouble.status not in (204, 304)
+    content = body.replace("%d", str(trouble.status)) if has_body else None
+    return Response(trouble.status, content, headers)
 
 
 def _fits(document: Json, wanted: dict[str, str]) -> bool:

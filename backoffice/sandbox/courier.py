@@ -1,6 +1,7 @@
 """Carries events to the subscribers: one lane for each, every attempt signed anew."""
 
 import http.client
+import json
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -15,13 +16,15 @@ from backoffice.http_signatures import Message, Version, sign
 from .answers import ProblemError
 from .faults import FaultPlan
 from .keys import KeySet
-from .lane import Lane
+from .lane import Lane, envelope
 from .objects import Event
 from .subscriptions import Subscription, Subscriptions
 
 CLEAN_UP_AFTER = timedelta(days=30)
 TIMEOUT = 10.0
 """Seconds an attempt may take; upstream's own limit is not documented."""
+NOBODY = "5b0c2a4e-6f0d-4d6a-9a51-0d7c0a0f3e11"
+"""The subscription of what was delivered before there was one."""
 
 
 class Courier:
@@ -127,7 +130,15 @@ class Courier:
             with self._lock:
                 self._under_way.discard(connection)
 
-    def _signed(self, path: str, query: str, body: bytes) -> dict[str, str]:
+    def message(self, path: str, events: Iterable[Event], *, at: datetime) -> Message:
+        """Return a delivery of ``events`` as it was posted to ``path`` at a moment of the past."""
+        body = envelope(json.dumps(event.document(NOBODY)).encode() for event in events)
+        headers = self._signed(path, "", body, created=at)
+        return Message("POST", path, "", headers, body)
+
+    def _signed(
+        self, path: str, query: str, body: bytes, *, created: datetime | None = None
+    ) -> dict[str, str]:
         headers = {
             "accept": "application/json",
             "content-length": str(len(body)),
@@ -139,7 +150,7 @@ class Courier:
             Message("POST", path, query, headers, body),
             key=key,
             key_id=key_id,
-            created=int(time.time()),
+            created=int(created.timestamp() if created else time.time()),
             nonce=uuid4().hex,
             version=Version.V6,
         )

@@ -7,7 +7,7 @@ from datetime import timedelta
 from threading import Lock
 from typing import Any, Literal, Self, get_args
 
-from .cuts import EARLY, Cut, Point
+from .cuts import EARLY, LATE, Cut, Point
 from .fates import seeded
 from .objects import Event
 
@@ -84,16 +84,16 @@ class FaultPlan:
         values["choices"] = tuple(Choice(**choice) for choice in values.get("choices", ()))
         return cls(**values)
 
-    def with_first_order(self) -> Self:
-        """Return the plan with one late, one repeated and one lost event of the first portfolio order.
+    def with_first_order(self, number: int = 1) -> Self:
+        """Return the plan with one late, one repeated and one lost event of a portfolio order, the first unless told.
 
         Lost is PORTFOLIO_ORDER.FILLED, so that a poll before the settlement has something to tell.
         """
         first = (
-            Choice("repeat", "PORTFOLIO_ORDER.NEW", number=1),
-            Choice("delay", "ORDER.PROCESSING", number=1, child=1),
-            Choice("lose", "PORTFOLIO_ORDER.FILLED", number=1),
-            Choice("none", number=1),
+            Choice("repeat", "PORTFOLIO_ORDER.NEW", number=number),
+            Choice("delay", "ORDER.PROCESSING", number=number, child=1),
+            Choice("lose", "PORTFOLIO_ORDER.FILLED", number=number),
+            Choice("none", number=number),
         )
         return replace(self, choices=(*self.choices, *first))
 
@@ -126,19 +126,45 @@ class FaultPlan:
         return Treatment((hold, hold + self.repeat_after) if "repeat" in faults else (hold,))
 
 
+PAGES: Mapping[str, tuple[str, str]] = {
+    "html": ("text/html", "<html><body><h1>Not here</h1><hr>nginx</body></html>"),
+    "empty": ("", ""),
+    "text": ("text/plain", "upstream connect error or disconnect/reset before headers"),
+    "no route": ("application/json", '{"message": "no Route matched with those values"}'),
+    "no token": ("application/json", '{"message": "Missing Authentication Token"}'),
+    "spring": (
+        "application/json",
+        '{"timestamp": "2026-03-02T09:00:00Z", "status": %d, "error": "Not Found", "path": "/"}',
+    ),
+    "list": ("application/json", '["unavailable"]'),
+    "null": ("application/json", "null"),
+    "empty object": ("application/json", "{}"),
+    "cut short": ("application/problem+json", '{"type": "not_found", "status": %d'),
+    "html as problem": ("application/problem+json", "<html><body>Not here</body></html>"),
+    "other status": ("application/problem+json", '{"type": "internal", "status": 599}'),
+    "other members": ("application/problem+json", '{"message": "no"}'),
+    "other object": ("application/json", '{"id": "00000000-0000-4000-8000-000000000000"}'),
+}
+"""What gateways and proxies answer in place of the API: media type and body; %d is the status."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What the API does instead of answering.
 
     A problem document with ``status``, a gateway's HTML ``page`` with ``status``, ``hang`` for
     ``seconds`` and then cut the connection, or ``cut`` it at once; those two ``at`` any point of
-    the exchange, with a ``reset`` or quietly. ``brief`` places and answers with the id alone, as
-    the guide has it. ``path`` is the beginning of the paths that it
-    concerns, "" is any ``method``. Raises ValueError for another kind or point.
+    the exchange, with a ``reset`` or quietly. ``gateway``: something on the way answers with
+    ``status`` and one of the PAGES, before the call reached the API or, where ``at`` is late, after
+    it had its effect. ``brief`` places and answers with the id alone, as the guide has it.
+    ``path`` is the beginning of the paths that it concerns, "" is any ``method``. Raises ValueError
+    for another kind, point or page.
     """
 
-    kind: Literal["problem", "page", "hang", "cut", "brief"] = "problem"
+    kind: Literal["problem", "page", "gateway", "hang", "cut", "brief"] = "problem"
     status: int = 503
+    page: str = "html"
+    location: str = ""
     retry_after: str = ""
     seconds: float = 60.0
     path: str = "/"
@@ -147,10 +173,17 @@ class Trouble:
     reset: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in (kinds := ("problem", "page", "hang", "cut", "brief")):
+        if self.kind not in (kinds := ("problem", "page", "gateway", "hang", "cut", "brief")):
             raise ValueError(f"{self.kind!r} is not a trouble; those are {', '.join(kinds)}")
         if self.at not in get_args(Point):
             raise ValueError(f"{self.at!r} is not a point; those are {', '.join(get_args(Point))}")
+        if self.page not in PAGES:
+            raise ValueError(f"{self.page!r} is not a page; those are {', '.join(PAGES)}")
+
+    @property
+    def is_late(self) -> bool:
+        """Return whether the call has its effect all the same."""
+        return self.at in LATE
 
     @property
     def cut(self) -> Cut | None:

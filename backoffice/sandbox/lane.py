@@ -7,7 +7,7 @@ package; nothing is promised across packages.
 import heapq
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -33,6 +33,11 @@ class Attempt:
     def is_taken(self) -> bool:
         """Return whether the receiver has it: 200 and nothing else."""
         return self.outcome == "200"
+
+
+def envelope(texts: Iterable[bytes]) -> bytes:
+    """Return the body of a delivery of events, each as JSON."""
+    return b'{"payload": [' + b", ".join(texts) + b"]}"
 
 
 Send = Callable[[str, bytes], str]
@@ -119,7 +124,7 @@ class Lane:
             chosen.append((created_at, place, text))
             size += length
         texts = [text for _, _, text in sorted(chosen)]
-        return b'{"payload": [' + b", ".join(texts) + b"]}", len(texts)
+        return envelope(texts), len(texts)
 
     def _settle(self, attempt: Attempt) -> None:
         with self._lock:

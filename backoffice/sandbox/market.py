@@ -1,6 +1,8 @@
 """The book of all orders, and the time that moves them."""
 
+import pickle
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from random import Random
@@ -8,7 +10,7 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from .agenda import Agenda
-from .fates import identifier, seeded
+from .fates import PortfolioOrderFate, identifier, seeded
 from .life import Life
 from .manners import Manners
 from .objects import OPEN, Event, Execution, Json, Order, PortfolioOrder
@@ -16,6 +18,7 @@ from .placements import OrderPlacement, Placement, some_placement
 from .speed import Speed
 
 T = TypeVar("T")
+Shape = Callable[[PortfolioOrderFate], PortfolioOrderFate]
 
 
 class UnknownError(LookupError):
@@ -61,6 +64,11 @@ class Market:
         """Take up the life of a pickled market."""
         vars(self).update({"manners": Manners(), **state}, _lock=RLock())
 
+    def pickled(self) -> bytes:
+        """Return the market as bytes that ``pickle`` reads, while nothing moves in it."""
+        with self._lock:
+            return pickle.dumps(self)
+
     def advance(self, now: datetime) -> list[Event]:
         """Let all happen that is to happen up to ``now``; return the events since the last call."""
         with self._lock:
@@ -74,19 +82,33 @@ class Market:
         with self._lock:
             return self._events[0].created_at if self._events else self._agenda.next_at()
 
-    def place(self, placement: Placement, *, now: datetime) -> Json:
-        """Accept a portfolio order and return it."""
+    def place(
+        self,
+        placement: Placement,
+        *,
+        now: datetime,
+        speed: Speed | None = None,
+        is_ordinary: bool = False,
+        shape: Shape | None = None,
+    ) -> Json:
+        """Accept a portfolio order and return it.
+
+        It lives at its own ``speed`` if one is given. With ``is_ordinary`` it has at least three
+        orders, and nothing seldom happens to it; ``shape`` changes what else will become of it.
+        """
         with self._lock:
             number, rng = self._next()
-            is_first = not self._portfolio_orders
+            is_ordinary = is_ordinary or not self._portfolio_orders
             placed = placement.portfolio_order(
                 number,
                 rng,
-                speed=self._speed,
-                oddities=0.0 if is_first else self._oddities,
-                at_least=3 if is_first else 1,
+                speed=speed or self._speed,
+                oddities=0.0 if is_ordinary else self._oddities,
+                at_least=3 if is_ordinary else 1,
                 at=_to_milliseconds(now),
             )
+            if shape:
+                placed.fate = shape(placed.fate)
             self._portfolio_orders[placed.id] = placed
             self._life.begin(placed)
             return placed.document()
@@ -100,10 +122,26 @@ class Market:
             self._life.begin_order(order)
             return order.document()
 
-    def place_some(self, count: int, *, now: datetime) -> list[Json]:
-        """Place ``count`` portfolio orders as clients, savings plans and rebalancings would."""
+    def place_some(
+        self, count: int, *, now: datetime, speed: Speed | None = None, is_ordinary: bool = False
+    ) -> list[Json]:
+        """Place ``count`` portfolio orders as clients, savings plans and rebalancings would.
+
+        With ``is_ordinary`` they are plain purchases with an ordinary life, as the first always is.
+        """
         with self._lock:
-            return [self.place(self._some_placement(), now=now) for _ in range(count)]
+            return [
+                self.place(
+                    self._some_placement(is_ordinary), now=now, speed=speed, is_ordinary=is_ordinary
+                )
+                for _ in range(count)
+            ]
+
+    @property
+    def placed(self) -> int:
+        """Return how many orders were placed: the next portfolio order has the number after it."""
+        with self._lock:
+            return self._placed
 
     def cancel(self, order_id: str, *, now: datetime) -> None:
         """Accept to cancel a portfolio order soon. Raises UnknownError, EndedError."""
@@ -182,9 +220,9 @@ class Market:
         self._placed += 1
         return self._placed, seeded(self._seed, self._placed)
 
-    def _some_placement(self) -> Placement:
+    def _some_placement(self, is_ordinary: bool) -> Placement:  # noqa: FBT001
         rng = seeded(self._seed, "placement", self._placed)
-        return some_placement(rng, is_first=not self._portfolio_orders)
+        return some_placement(rng, is_first=is_ordinary or not self._portfolio_orders)
 
     def _refuse_late(self, what: str, status: str, answer: int) -> None:
         if answer >= 300:

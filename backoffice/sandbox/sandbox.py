@@ -1,6 +1,7 @@
 """The stand-in as a whole: API, market and courier on one clock."""
 
 import pickle
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ TOPICS = ("PORTFOLIO_ORDER", "ORDER", "EXECUTION", "ORDER_CANCELLATION")
 _LONGEST_PAUSE = 1.0
 _SHORTEST_PAUSE = 0.01
 _COURIERS = 8
+_REMEMBERED_EVERY = 15.0  # seconds
 
 
 class Sandbox:
@@ -37,8 +39,9 @@ class Sandbox:
 
     ``clock`` moves orders and deliveries; tokens and signatures go by the machine's clock, as
     callers do. Either call ``serve`` and then ``step`` whenever the clock was moved, or ``run``,
-    which does that in threads until ``stop``. With ``memory``, a file, ``stop`` keeps the market there
-    and the next sandbox goes on with it; deliveries under way are lost, as in a real outage.
+    which does that in threads until ``stop``. With ``memory``, a file, the market is kept there every
+    few seconds and at ``stop``, and the next sandbox goes on with it, also after a crash; deliveries
+    under way are lost, as in a real outage.
     """
 
     def __init__(
@@ -125,6 +128,10 @@ class Sandbox:
         """Have the next calls of the API suffer ``trouble``."""
         self._upstream.troubles.expect(trouble, times=times)
 
+    def forgive(self) -> None:
+        """Let no trouble be to come any more."""
+        self._upstream.troubles.clear()
+
     @property
     def manners(self) -> Manners:
         """How cancellations are taken."""
@@ -139,6 +146,14 @@ class Sandbox:
         """Have the courier deliver a test event, as the API's test call does."""
         self.courier.test(self.subscriptions.get(subscription_id))
         self._wake.set()
+
+    def place_for_show(self) -> str:
+        """Place an ordinary portfolio order, one of whose events comes late, one twice, one never; return its id."""
+        faults = self.courier.faults
+        self.courier.faults = faults.with_first_order(self.market.placed + 1)
+        placed = self.market.place_some(1, now=self.clock(), is_ordinary=True)
+        self._wake.set()
+        return str(placed[0]["id"])
 
     def place_steadily(
         self, count: int, *, every: timedelta, then: timedelta | None = None
@@ -173,8 +188,14 @@ class Sandbox:
             self._ticker.join()
         if self._server:
             self._server.stop()
+        self.remember()
+
+    def remember(self) -> None:
+        """Write the market to the file of the memory, if there is one; a crash leaves it whole."""
         if self._memory:
-            self._memory.write_bytes(pickle.dumps(self.market))
+            new = self._memory.with_name(f"{self._memory.name}-new")
+            new.write_bytes(self.market.pickled())
+            new.replace(self._memory)
 
     def _advance(self) -> None:
         now = self.clock()
@@ -196,9 +217,13 @@ class Sandbox:
 
     def _tick(self) -> None:
         with ThreadPoolExecutor(_COURIERS, thread_name_prefix="sandbox-courier") as pool:
+            remembered = time.monotonic()
             while not self._stopping.is_set():
                 self._wake.clear()
                 self._advance()
+                if time.monotonic() > remembered + _REMEMBERED_EVERY:
+                    self.remember()
+                    remembered = time.monotonic()
                 now = self.clock()
                 for lane in self.courier.lanes():
                     if (at := lane.next_at()) and at <= now:

@@ -1,11 +1,9 @@
 """The weather at the broker's API, for the line on Today."""
 
 from django import template
-from django.utils import timezone
 
-from backoffice.panels import recent
 from backoffice.weather.condition import Condition
-from backoffice.weather.reading import read
+from backoffice.weather.reading import recent_weather
 
 register = template.Library()
 
@@ -13,4 +11,4 @@ register = template.Library()
 @register.simple_tag
 def api_weather() -> Condition:
     """Return how it stands with the broker's API, as it was a few seconds ago at most."""
-    return recent("api-weather", lambda: read(now=timezone.now()).condition)
+    return recent_weather().condition

@@ -15,7 +15,11 @@ WIDTH = 1.2  # percent
 LEAST = 2.0  # px: one call among thousands is still seen
 LABELLED = 10  # minutes
 # From below: what went well, what was too much, what went wrong.
-PARTS = {"answered": ("answered",), "throttled": ("429",), "failed": ("4xx", "5xx", "network")}
+PARTS = {
+    "answered": ("answered",),
+    "throttled": ("429",),
+    "failed": ("4xx", "5xx", "gateway", "network"),
+}
 
 
 class Bar(bars.Bar):
@@ -25,7 +29,7 @@ class Bar(bars.Bar):
 
     @property
     def told(self) -> str:
-        """What they came to: "12 answered, 1 failed"."""
+        """Result: "12 answered, 1 failed"."""
         return ", ".join(f"{n:,} {name}" for name, n in self.counts.items() if n) or "no request"
 
 

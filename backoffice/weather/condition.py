@@ -18,7 +18,7 @@ class State(StrEnum):
     SILENT = "Not answering"
     PAUSED = "Paused"
     THROTTLED = "Throttled"
-    UNKNOWN = "Not known"
+    UNKNOWN = "Unknown"
     QUIET = "Quiet"
     ANSWERING = "Answering"
 
@@ -46,15 +46,19 @@ def condition(report: Report | None, outlook: Outlook, *, now: datetime) -> Cond
         return _silent(report.outage.since, report.outage.next_try, now)
     if until := outlook.paused_until:
         sentence = (
-            f"The broker asked us to wait: nobody's requests are sent before {_clock(until)}."
+            f"The broker asked us to wait: background work, placing and cancelling wait until {_clock(until)}. "
+            "Requests by staff are always sent."
         )
-        return Condition(State.PAUSED, sentence, f"paused until {_clock(until)}")
+        summary = f"background work, placing and cancelling paused until {_clock(until)}"
+        return Condition(State.PAUSED, sentence, summary)
     if outlook.resting_until or outlook.background < outlook.whole:
         return _throttled(outlook)
     if report is None:
         return Condition(State.UNKNOWN, "Counters unavailable", "counters unavailable")
     if not report.minutes:
-        return Condition(State.QUIET, "No request in the last hour.", "no request in the last hour")
+        return Condition(
+            State.QUIET, "No requests in the last hour.", "no requests in the last hour"
+        )
     return Condition(State.ANSWERING, "The broker answers.", "answering")
 
 
@@ -67,11 +71,11 @@ def _silent(since: datetime, next_try: datetime, now: datetime) -> Condition:
     then = (
         f"the next try is at {_clock(next_try)}"
         if next_try > now
-        else "the next of their requests tries"
+        else "their next request tries again"
     )
     sentence = (
-        f"The broker has not answered since {_clock(since)}. Background work and submissions wait; "
-        f"{then}. People may always try."
+        f"The broker has not answered since {_clock(since)}. Background work, placing and cancelling wait; "
+        f"{then}. Requests by staff are always sent."
     )
     return Condition(State.SILENT, sentence, f"not answering since {_clock(since)}")
 
@@ -80,16 +84,18 @@ def _throttled(outlook: Outlook) -> Condition:
     whole = f"{outlook.whole} requests per second"
     if until := outlook.resting_until:
         sentence = (
-            f"The broker answered 429: background work rests until {_clock(until)}, "
-            f"then has at most half of its {whole}. People and submissions go on."
+            f"The broker answered 429: background work is paused until {_clock(until)}, "
+            f"then gets at most half of its {whole}. Requests by staff, placing and cancelling continue."
         )
-        return Condition(State.THROTTLED, sentence, f"429: background rests until {_clock(until)}")
+        return Condition(
+            State.THROTTLED, sentence, f"429: background work paused until {_clock(until)}"
+        )
     sentence = (
         f"The broker answered 429: background work may use {outlook.background} of its {whole}, and "
-        f"more every {EVERY:.0f} s. People and submissions go on."
+        f"more every {EVERY:.0f} s. Requests by staff, placing and cancelling continue."
     )
     share = f"{outlook.background} of {outlook.whole}"
-    return Condition(State.THROTTLED, sentence, f"429: background has {share}")
+    return Condition(State.THROTTLED, sentence, f"429: background work limited to {share}")
 
 
 def _clock(moment: datetime) -> str:

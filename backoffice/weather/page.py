@@ -30,8 +30,8 @@ LOOKS = {
     State.ANSWERING: ("filled", "filled"),
 }
 WHO = {
-    Urgency.PERSON: "People",
-    Urgency.SUBMISSION: "Submissions",
+    Urgency.PERSON: "Staff",
+    Urgency.SUBMISSION: "Placing, cancelling",
     Urgency.BACKGROUND: "Background",
 }
 MEANINGS = {
@@ -39,6 +39,7 @@ MEANINGS = {
     "429": "429, too many requests",
     "4xx": "Refused (other 4xx)",
     "5xx": "Failed at the broker (5xx)",
+    "gateway": "Answered by a gateway or proxy, not by the broker",
     "network": "No answer (timeout, connection)",
 }
 

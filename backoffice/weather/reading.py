@@ -4,11 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
 
 from backoffice.investment_api.budget import Outlook
 from backoffice.investment_api.client import api
-from backoffice.investment_api.weather import Report
+from backoffice.investment_api.weather import Failure, Report
+from backoffice.panels import recent
 from backoffice.weather.condition import Condition, condition, unset
+
+RECENT = "weather"  # what it is remembered as
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What Today tells of the weather; ``failure`` is the last call that was not answered well."""
+
+    condition: Condition
+    failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +30,16 @@ class Reading:
     condition: Condition
     report: Report | None = None
     outlook: Outlook | None = None
+
+
+def recent_weather() -> Recent:
+    """Return how it stands and the last failure, as they were a few seconds ago at most."""
+    return recent(RECENT, _read_now)
+
+
+def _read_now() -> Recent:
+    reading = read(now=timezone.now())
+    return Recent(reading.condition, reading.report.failure if reading.report else None)
 
 
 def read(*, now: datetime) -> Reading:

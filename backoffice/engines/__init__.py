@@ -1,0 +1,1 @@
+"""Django's database engines, with limits by role (backoffice.limits)."""
