@@ -1,13 +1,16 @@
 """What a stored delivery holds: its body read again, each event beside what became of it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from orders import facts
-from orders.attributes import UnreadableError
+from orders.damaged import Damaged
+from orders.journal import event_id_of
 from orders.models import JournalEntry
-from webhooks.inbox import UnreadableBodyError, events_in
+from webhooks.body import UnreadableBodyError
 from webhooks.models import Delivery
+from webhooks.reading import body_of, events_of, raw_body_of
 
 MOST_SHOWN = 500  # events
 
@@ -24,10 +27,8 @@ class Content:
 
 def contents_of(delivery: Delivery) -> list[Content]:
     """Return the first ``MOST_SHOWN`` events of a delivery as they were sent, with one query."""
-    if delivery.body is None:
-        return []
     try:
-        events = events_in(bytes(delivery.body))[:MOST_SHOWN]
+        events = events_of(delivery)[:MOST_SHOWN]
     except UnreadableBodyError:
         return []
     ids = [event_id_of(event) for event in events]
@@ -38,19 +39,18 @@ def contents_of(delivery: Delivery) -> list[Content]:
     for event, event_id in zip(events, ids, strict=True):
         entry = entries.get(event_id)
         again = event_id in seen or (entry is not None and entry.delivery_id != delivery.pk)
-        found.append(Content(facts.type_of(event), event_id, entry, again))
+        type_ = event.type if isinstance(event, Damaged) else facts.type_of(event)
+        found.append(Content(type_, event_id, entry, again))
         seen.add(event_id)
     return found
 
 
 def text_of(delivery: Delivery) -> str:
-    """Return the body as text; bytes that are none are written as escapes."""
-    return "" if delivery.body is None else bytes(delivery.body).decode(errors="backslashreplace")
-
-
-def event_id_of(event: object) -> UUID:
-    """Return the id under which the journal has an event, whatever that is."""
+    """Return the body as text, unpacked where that can be done; bytes that are none are written as escapes."""
     try:
-        return facts.event_id(event, facts.dump(event))
-    except UnreadableError as error:  # as journal.record_events makes it
-        return facts.event_id(event, str(error).encode())
+        body = body_of(delivery)
+    except UnreadableBodyError:
+        with suppress(UnreadableBodyError):
+            return raw_body_of(delivery).decode(errors="backslashreplace")
+        return ""
+    return body.decode(errors="backslashreplace")

@@ -8,10 +8,11 @@ from typing import Any
 from django.db.models import Case, Count, F, QuerySet, Value, When
 from django.db.models.functions import ExtractMinute, TruncHour
 
-from backoffice.admin import CAP
+from backoffice import admin
 from backoffice.panels import recent
-from backoffice.together import Quantile, Rows, ask, first
-from orders.models import JournalEntry, Outcome
+from backoffice.together import Quantile, Rows, ask
+from orders import counted
+from orders.models import JournalEntry
 from orders.tracked import Source
 from webhooks.models import Delivery, Verdict
 from webhooks.strip import BARS, HALF_HOUR, half_hour
@@ -26,16 +27,20 @@ def numbers(now: datetime) -> dict[str, Any]:
 
 
 def _questions(now: datetime) -> dict[str, Any]:
-    signed = Delivery.objects.exclude(verdict=Verdict.REFUSED).order_by("-received_at")
     events = JournalEntry.objects.filter(
         source=Source.WEBHOOK, repeat_of=None, recorded_at__gte=now - timedelta(days=1)
     )
     return {
-        "last_at": first(signed, "received_at"),
         "behind": Quantile(
             events.order_by("-recorded_at"), "occurred_at", "recorded_at", 95, SAMPLE
         ),
-        "quarantined": Rows(JournalEntry.objects.filter(outcome=Outcome.QUARANTINED), CAP + 1),
+        "quarantined": Rows(counted.quarantined(JournalEntry.objects.all()), admin.CAP + 1),
+        **{
+            f"answers_{source.lower()}": Rows(
+                counted.quarantined_answers(now - counted.DAY, source), admin.CAP + 1
+            )
+            for source in counted.ASKS
+        },
         **watch.questions(),
     }
 

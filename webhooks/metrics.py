@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from backoffice import health
-from backoffice.together import Rows, ask, first
+from backoffice.together import Rows, ask
 from webhooks.models import Delivery, Verdict
 from webhooks.subscriptions import watch
 from webhooks.subscriptions.condition import Learned, State, condition
@@ -28,10 +28,9 @@ class FeedCollector(Collector):
         """Yield the gauges; without a database only that there is none."""
         now = timezone.now()
         recent = Delivery.objects.filter(received_at__gte=now - HOUR)
-        signed = Delivery.objects.exclude(verdict=Verdict.REFUSED).order_by("-received_at")
         counts = {verdict.value: Rows(recent.filter(verdict=verdict)) for verdict in Verdict}
         try:
-            held = ask(last_at=first(signed, "received_at"), **counts, **watch.questions())
+            held = ask(**counts, **watch.questions())
         except DatabaseTrouble as error:
             logger.warning("No metrics of the feed: %s: %s", type(error).__name__, error)
             held = {}

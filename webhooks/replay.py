@@ -1,28 +1,31 @@
-"""A stored delivery processed again: its body parsed anew, what is not in the journal yet recorded.
+"""Stored deliveries read again: what is not in the journal yet is recorded, what was quarantined is tried again.
 
 Safe to do twice: an event is recorded once, and upstream did not send it again, so that no repeat
 is counted. Of use after a release that reads what an earlier one could not.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
 from orders import journal, projection, quarantine
+from orders.audit.subjects import Subject
+from orders.journal import event_id_of
 from orders.models import JournalEntry, Outcome
-from webhooks.contents import event_id_of
-from webhooks.inbox import UnreadableBodyError, events_in
+from webhooks import reading
+from webhooks.body import UnreadableBodyError
 from webhooks.models import Delivery, Verdict
 
 logger = logging.getLogger(__name__)
 
 NONE = quarantine.Result()
+CHUNK = 900  # deliveries named in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,33 @@ class Processed:
         return f"Events: {said}." if said else "No change: each of its events was recorded before."
 
 
+def request(deliveries: QuerySet[Delivery], *, actor: str, now: datetime) -> list[int]:
+    """Have drains read these deliveries again, any number of them, and record who wanted it.
+
+    Return which they are; refused ones, of which no body is kept, are left out.
+    """
+    wanted = deliveries.exclude(verdict=Verdict.REFUSED).order_by("pk")
+    ids = list(wanted.values_list("pk", flat=True))
+    for chunk in chunks(ids):
+        Delivery.objects.filter(pk__in=chunk).update(read_at=None)
+    if ids:
+        is_one = len(ids) == 1
+        said = (
+            f"Had delivery {ids[0]} read again"
+            if is_one
+            else f"Had {len(ids):,} deliveries read again, numbers {ids[0]} to {ids[-1]}"
+        )
+        subject = Subject("delivery", str(ids[0])) if is_one else None
+        journal.record_step(said, actor=actor, now=now, type_=quarantine.REPLAY, subject=subject)
+    return ids
+
+
+def chunks(ids: Sequence[int]) -> Iterator[list[int]]:
+    """Yield as many numbers as one statement takes at a time."""
+    for first in range(0, len(ids), CHUNK):
+        yield list(ids[first : first + CHUNK])
+
+
 def process_again(delivery_id: int, *, actor: str, now: datetime) -> Processed:
     """Process a stored delivery again for somebody of the staff, and record that they did.
 
@@ -53,59 +83,34 @@ def process_again(delivery_id: int, *, actor: str, now: datetime) -> Processed:
     """
     result = _process(delivery_id, now=now)
     said = f"Processed delivery {delivery_id} again. {result.sentence}"
-    journal.record_step(said, actor=actor, now=now, type_=quarantine.REPLAY)
+    subject = Subject("delivery", str(delivery_id))
+    journal.record_step(said, actor=actor, now=now, type_=quarantine.REPLAY, subject=subject)
     return result
 
 
 def _process(delivery_id: int, *, now: datetime) -> Processed:
     """Record what is missing of a delivery, and apply at once what that brings."""
+    delivery = Delivery.objects.get(pk=delivery_id)
     try:
-        with transaction.atomic():
-            found = _record(delivery_id, now=now)
+        ids = [event_id_of(event) for event in reading.events_of(delivery)]
     except UnreadableBodyError as error:
         return Processed(reason=str(error))
-    except (Delivery.DoesNotExist, OperationalError, InterfaceError):
-        raise
-    except Exception as error:  # the body stays; a later release may manage
-        logger.exception("The events of delivery %s cannot be recorded", delivery_id)
-        return Processed(reason=f"its events cannot be recorded: {type(error).__name__}")
-    again = quarantine.retry(found.quarantined, now=now)
-    pending = _entries(found.event_ids).filter(outcome=Outcome.PENDING).order_by("pk")
-    ids = list(pending.values_list("pk", flat=True)[: projection.BATCH])
+    before = dict(_entries(ids).values_list("pk", "outcome"))
+    # Of two people who press the button one claims it, the other finds what was recorded.
+    Delivery.objects.filter(pk=delivery_id).update(read_at=None)
+    reading.read_next(now=now, only=[delivery_id])
+    delivery.refresh_from_db(fields=["verdict", "reason"])
+    if delivery.verdict == Verdict.UNREADABLE:
+        return Processed(reason=delivery.reason)
+    pending = _entries(ids).filter(outcome=Outcome.PENDING).order_by("pk")
+    waiting = list(pending.values_list("pk", flat=True)[: projection.BATCH])
     with suppress(OperationalError, InterfaceError):  # they are recorded: the sweep applies them
-        projection.drain(now=now, only=ids)
-    return Processed(recorded=found.recorded, again=again)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    event_ids: Sequence[UUID]
-    quarantined: Sequence[int]  # entries, before anything was recorded
-    recorded: int
-
-
-def _record(delivery_id: int, *, now: datetime) -> _Found:
-    """Record the events of a delivery that are missing."""
-    # Locked: of two people who press the button, the second finds what the first recorded.
-    delivery = Delivery.objects.select_for_update().get(pk=delivery_id)
-    if delivery.body is None:
-        raise UnreadableBodyError("the body of a refused delivery is not kept")
-    events = events_in(bytes(delivery.body))
-    ids = [event_id_of(event) for event in events]
-    known = _entries(ids).values_list("event_id", "pk", "outcome")
-    bad = sorted(pk for _, pk, outcome in known if outcome == Outcome.QUARANTINED)
-    if (
-        delivery.verdict == Verdict.UNREADABLE
-    ):  # nothing of it is recorded: what is known came again
-        receipt = journal.record_events(events, delivery_id=delivery.pk, now=now)
-        delivery.verdict, delivery.reason = Verdict.ACCEPTED, ""
-        delivery.events, delivery.repeats = len(events), receipt.repeats
-        delivery.save(update_fields=["verdict", "reason", "events", "repeats"])
-    else:
-        here = {event_id for event_id, _, _ in known}
-        missing = [event for event, pk in zip(events, ids, strict=True) if pk not in here]
-        receipt = journal.record_events(missing, delivery_id=delivery.pk, now=now)
-    return _Found(ids, bad, receipt.new)
+        projection.drain(now=now, only=waiting)
+    after = dict(_entries(ids).values_list("pk", "outcome"))
+    bad = [pk for pk, outcome in before.items() if outcome == Outcome.QUARANTINED]
+    return Processed(
+        recorded=len(after) - len(before), again=quarantine.result_of(after[pk] for pk in bad)
+    )
 
 
 def _entries(event_ids: Sequence[UUID]) -> QuerySet[JournalEntry]:

@@ -12,13 +12,17 @@ BAD = frozenset({"QUARANTINED", "REFUSED", "UNREADABLE"})
 MEANINGS = {
     "APPLIED": "changed an order",
     "NO_CHANGE": "repeated, or older than what we knew",
-    "QUARANTINED": "stored, could not be applied; nothing else was held up",
+    "QUARANTINED": "stored, could not be applied; no other event was delayed",
     "REFUSED": "signature check failed",
-    "UNREADABLE": "signed, but holds no events that can be told",
+    "UNREADABLE": "signed, but no event in it could be read",
     "IGNORED": "a topic the order desk does not follow",
+    "DISMISSED": "could not be applied; staff decided to leave it out",
     "PENDING": "stored, to be applied in a moment",
 }
 ALWAYS = 4
+OF_DELIVERIES = frozenset(
+    {"REFUSED", "UNREADABLE"}
+)  # that held no event for us; the others are of events
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,27 @@ class Bar:
     @property
     def hours(self) -> str:
         """From when to when: "09:30 to 10:00"."""
-        ends = (self.begins.astimezone(UTC) + HALF_HOUR).astimezone(self.begins.tzinfo)
-        return f"{self.begins:%H:%M} to {ends:%H:%M}"
+        return f"{self.begins:%H:%M} to {self.ends:%H:%M}"
+
+    @property
+    def ends(self) -> datetime:
+        """When the half hour is over."""
+        return (self.begins.astimezone(UTC) + HALF_HOUR).astimezone(self.begins.tzinfo)
 
     @property
     def told(self) -> str:
-        """What came: "74 applied, 1 quarantined"."""
-        parts = [f"{n} {named(word)}" for word in MEANINGS if (n := self.counts.get(word))]
-        return ", ".join(parts) or "nothing received"
+        """What came: "Applied 74, Quarantined 1"."""
+        return ", ".join(f"{named(word)} {n}" for word, n in self.parts) or "nothing received"
+
+    @property
+    def parts(self) -> list[tuple[str, int]]:
+        """The outcomes that occur, each with how often."""
+        return [(word, n) for word in MEANINGS if (n := self.counts.get(word))]
+
+    @property
+    def events(self) -> int:
+        """The number of events that came."""
+        return sum(n for word, n in self.parts if word not in OF_DELIVERIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +78,19 @@ class Strip:
         return {word: sum(bar.counts.get(word, 0) for bar in self.bars) for word in MEANINGS}
 
     @property
+    def begins(self) -> datetime:
+        """The beginning of the first bar."""
+        return self.bars[0].begins
+
+    @property
+    def ends(self) -> datetime:
+        """The end of the last bar."""
+        return self.bars[-1].ends
+
+    @property
     def events(self) -> int:
         """The number of events that came."""
-        return sum(n for word, n in self.sums.items() if word not in {"REFUSED", "UNREADABLE"})
+        return sum(bar.events for bar in self.bars)
 
     @property
     def lines(self) -> list[tuple[str, str, int]]:
@@ -79,9 +106,9 @@ class Strip:
         """The whole in words."""
         looks = [bar.look for bar in self.bars]
         return (
-            f"Webhooks of 24 hours in half hours: {looks.count('good')} all well, "
+            f"Webhooks of 24 hours by half hour: {looks.count('good')} without problems, "
             f"{looks.count('bad')} with something quarantined or refused, "
-            f"{looks.count('silent')} without any"
+            f"{looks.count('silent')} without webhooks"
         )
 
 
@@ -104,5 +131,5 @@ def half_hour(moment: datetime) -> datetime:
 
 
 def named(word: str) -> str:
-    """Return an outcome as a word of a sentence."""
-    return word.lower().replace("_", " ")
+    """Return an outcome as a label: "No change"."""
+    return word.capitalize().replace("_", " ")

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from django.db import transaction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from rest_framework.exceptions import APIException, MethodNotAllowed, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation
@@ -14,14 +16,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backoffice import doorbell
+from backoffice import database, doorbell
+from backoffice.client_address import client_address
+from backoffice.interruptions import INTERRUPTIONS
 from orders.tasks import drain
-from webhooks import inbox
+from webhooks import inbox, refusals
 from webhooks.authentication import (
     NotSignedError,
     SignatureAuthentication,
     SignedMessage,
     UnavailableError,
+    is_signed,
 )
 
 logger = logging.getLogger(__name__)
@@ -58,6 +63,11 @@ class DeliveryView(APIView):
     renderer_classes = [JSONRenderer]
     content_negotiation_class = AlwaysJSON
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer within the limits of a delivery: before upstream, and other deliveries, tire of it."""
+        with database.limits("delivery"):
+            return super().dispatch(request, *args, **kwargs)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse what is no delivery before anything is read of it, then check the signature."""
         if request.method != "POST":
@@ -70,17 +80,24 @@ class DeliveryView(APIView):
     def post(self, request: Request) -> Response:
         """Store a delivery."""
         signed = cast(SignedMessage, request.auth)
-        inbox.receive(signed.message, signature=signed.signature, now=timezone.now())
+        inbox.receive(
+            signed.message,
+            signature=signed.signature,
+            sender=client_address(request),
+            now=timezone.now(),
+        )
         # The rows are the queue, this is only a bell: if the broker is down the sweep finds them.
-        transaction.on_commit(lambda: doorbell.ring(drain), robust=True)
+        transaction.on_commit(lambda: doorbell.ring_once(drain), robust=True)
         return Response({"status": "stored"})
 
     def handle_exception(self, exc: Exception) -> Response:
         """Answer with the status meant; what nobody expected is 503, so that it comes again."""
         if isinstance(exc, NotSignedError):
-            _keep_evidence(exc)
+            _keep_evidence(exc, sender=client_address(self.request))
         elif not isinstance(exc, APIException):
-            logger.error("a delivery cannot be taken now", exc_info=exc)
+            # A database that is away or hangs is no riddle: one line for each delivery is enough.
+            riddle = None if database.may_pass(exc) else exc
+            logger.error("a delivery cannot be taken now: %s", exc, exc_info=riddle)
             exc = UnavailableError()
         elif not isinstance(exc, MethodNotAllowed):
             logger.warning("delivery not taken: %s: %s", exc.status_code, exc)
@@ -92,8 +109,14 @@ def _may_be_json(request: Request) -> bool:
     return not media_type or media_type == "application/json" or media_type.endswith("+json")
 
 
-def _keep_evidence(refused: NotSignedError) -> None:
+def _keep_evidence(refused: NotSignedError, *, sender: str) -> None:
+    now = timezone.now()
+    if not is_signed(refused.message):
+        refusals.refuse_unsigned(now=now)
+        return
     try:
-        inbox.refuse(refused.message, refused.reason, now=timezone.now())
+        refusals.refuse(refused.message, refused.reason, sender=sender, now=now)
+    except INTERRUPTIONS:
+        raise
     except Exception:  # the answer is 401 with or without a row
         logger.exception("a refused delivery (%s) cannot be recorded", refused.reason)

@@ -4,14 +4,17 @@ Django shows the path decoded and reads no body without a Content-Length; a sign
 as they were sent.
 """
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
 
-from backoffice.http_signatures import Message
+from backoffice.http_signatures import Address, Message
 
+TOLD_TARGETS = ("x-original-uri", "x-forwarded-uri", "x-original-url")
+LONGEST_ADDRESS = 300  # characters of an address that are shown
 PATH_CHARACTERS = "/~!$&'()*+,;=:@"  # what a path may hold besides letters and digits
 
 
@@ -23,15 +26,37 @@ class IncompleteError(ValueError):
     """The connection ended before the body did."""
 
 
-def message_of(request: HttpRequest) -> Message:
-    """Return the request as it was signed. Raises TooLargeError and IncompleteError."""
+def head_of(request: HttpRequest) -> Message:
+    """Return the request as it was signed, but for its body, of which nothing is read."""
     return Message(
         method=request.method or "",
         path=raw_path(request.META),
         query=request.META.get("QUERY_STRING", ""),
         headers=dict(request.headers),
-        body=_body(request.META),
+        body=b"",
     )
+
+
+def with_body(head: Message, request: HttpRequest) -> Message:
+    """Return the whole request. Raises TooLargeError and IncompleteError."""
+    return replace(head, body=_body(request.META))
+
+
+def address_of(message: Message) -> str:
+    """Return where a request arrived, for people: host, path and query."""
+    headers = {name.lower(): value for name, value in message.headers.items()}
+    query = f"?{message.query}" if message.query else ""
+    return f"{headers.get('host', '')}{message.path}{query}"[:LONGEST_ADDRESS]
+
+
+def told_addresses(message: Message) -> list[Address]:
+    """Return the addresses that proxies tell in headers; strangers may write there what they like."""
+    headers = {name.lower(): value.strip() for name, value in message.headers.items()}
+    host = headers.get("x-forwarded-host", "").partition(",")[0] or headers.get("host", "")
+    prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
+    targets = [f"{prefix}{message.path}", *(headers.get(name, "") for name in TOLD_TARGETS)]
+    paths = dict.fromkeys(target.partition("?")[0] for target in targets)
+    return [Address("https", host, path, message.query) for path in paths if path.startswith("/")]
 
 
 def raw_path(environ: dict[str, Any]) -> str:

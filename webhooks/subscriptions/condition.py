@@ -26,12 +26,12 @@ class State(StrEnum):
 
 
 HEADLINES = {
-    State.OK: "The feed is as it should be",
-    State.MISSING: "The broker has no subscription of ours",
+    State.OK: "The webhook feed is OK",
+    State.MISSING: "We are not subscribed at the broker",
     State.DISABLED: "Our subscription is disabled at the broker",
-    State.DRIFTED: "Our subscription is not as it should be",
-    State.SILENT: "The feed is silent",
-    State.UNCHECKED: "The subscription is not checked",
+    State.DRIFTED: "Our subscription has wrong settings",
+    State.SILENT: "No webhooks are arriving",
+    State.UNCHECKED: "The subscription is not being checked",
 }
 REGISTERED_WRONG = {State.MISSING, State.DISABLED, State.DRIFTED}
 
@@ -77,34 +77,34 @@ def condition(learned: Learned, *, url: str, now: datetime) -> Condition:
         since = learned.silent_since
         return Condition(State.SILENT, _silent(since, now), True, since)
     if not url:
-        said = "WEBHOOK_PUBLIC_URL is not set, so nobody watches what is registered at the broker."
+        said = "WEBHOOK_PUBLIC_URL is not set, so the subscription at the broker is not checked."
         return Condition(State.UNCHECKED, said, False)
     is_old = not learned.listed_at or learned.listed_at < now - PATIENCE
     if is_old or learned.found != State.OK:
         return Condition(State.UNCHECKED, _unchecked(learned, now), True, learned.listed_at)
-    said = f"The subscription to {url} is registered, enabled, and takes what it should."
+    said = f"The subscription to {url} is registered and enabled, with the right topics."
     return Condition(State.OK, said, False, learned.since)
 
 
 def _wrong(state: State, learned: Learned, url: str, now: datetime) -> str:
-    since = f" Found {at(learned.since, now)}." if learned.since else ""
+    since = f" (Detected {at(learned.since, now)}.)" if learned.since else ""
     said = {
-        State.MISSING: f"None leads to {url}, so no webhook comes. Set it up.",
-        State.DISABLED: "No webhook comes before it is enabled. Set it up again.",
-        State.DRIFTED: f"It differs in: {learned.differs}. Set it up again.",
+        State.MISSING: f"No updates arrive at {url}. Set up the subscription.",
+        State.DISABLED: "No updates arrive until it is enabled. Press Set up.",
+        State.DRIFTED: f"Different: {learned.differs}. Press Set up to correct it.",
     }
     return said[state] + since
 
 
 def _silent(since: datetime, now: datetime) -> str:
     return (
-        f"No webhook has come since {at(since, now)}, for {duration(now - since)}, though orders are "
-        "open. Test the subscription; the orders are asked about meanwhile."
+        f"No webhook has arrived since {at(since, now)}, for {duration(now - since)}, although orders "
+        "are open. Test the subscription. Meanwhile the orders are checked at the broker."
     )
 
 
 def _unchecked(learned: Learned, now: datetime) -> str:
-    last = f"since {at(learned.listed_at, now)}" if learned.listed_at else "so far"
+    last = f"since {at(learned.listed_at, now)}" if learned.listed_at else "yet"
     if learned.failing_since and _is_running(learned, now):
         return (
             f"The subscription could not be checked {last}: the broker's API has not answered since "

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.client import api
-from orders.attributes import UnreadableError, clean, moment, uuid
+from orders.attributes import FREE_TEXT, UnreadableError, clean, moment, or_none, text, uuid, word
 from webhooks.models import Subscription
 from webhooks.subscriptions.wanted import Registered
 
@@ -28,16 +28,16 @@ def listed(*, urgency: Urgency) -> list[Registered]:
 
 
 def read(document: Mapping[str, Any]) -> Registered:
-    """Read a subscription as upstream shows it. Raises UnreadableError."""
+    """Read a subscription as upstream shows it. Raises UnreadableError for one without an id."""
     return Registered(
         id=uuid(document, "id", required=True),
-        title=clean(document.get("title"), 100),
-        url=clean(document.get("url"), 1000),
+        title=clean(or_none(word, document, "title"), 100),
+        url=clean(or_none(text(FREE_TEXT), document, "url"), 1000),
         topics=_words(document.get("type")),
         excluded_topics=_words(document.get("exclude_type")),
         config=_config(document.get("config")),
         enabled=document.get("enabled") is True,
-        created_at=moment(document, "created_at"),
+        created_at=or_none(moment, document, "created_at"),
     )
 
 
@@ -88,7 +88,8 @@ def _row(it: Registered, now: datetime) -> Subscription:
 
 
 def _words(value: object) -> tuple[str, ...]:
-    return tuple(clean(word, 64) for word in value) if isinstance(value, list) else ()
+    topics = value if isinstance(value, list) else ()
+    return tuple(clean(topic, 64) for topic in topics if not isinstance(topic, (dict, list)))
 
 
 def _config(value: object) -> dict[str, Any]:

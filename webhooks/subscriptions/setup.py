@@ -19,6 +19,7 @@ from backoffice.investment_api.client import api
 from backoffice.investment_api.errors import InvestmentAPIError, NotFoundError, UnavailableError
 from orders import journal
 from orders.attributes import UnreadableError
+from orders.audit.subjects import Subject
 from webhooks.models import Subscription
 from webhooks.subscriptions import registry, wanted, watch
 from webhooks.subscriptions.wanted import Registered
@@ -26,8 +27,8 @@ from webhooks.subscriptions.wanted import Registered
 STEP = "SUBSCRIPTION"  # type of the journal's entries
 # The broker holds back what it could not deliver; that goes with the subscription.
 LOSS = (
-    "Events that wait there for delivery are lost: a new subscription brings only what happens "
-    "after it, and what was missed is found by polls."
+    "Events waiting for delivery are lost: a new subscription delivers only what happens after it. "
+    "Missed steps are found by checks."
 )
 LEASE = timedelta(minutes=3)  # longer than the calls of one set-up take together
 
@@ -52,11 +53,11 @@ class Ensured:
         said = f"Subscription {self.subscription_id}: "
         said += f"{'; '.join(self.changes)}." if self.changes else "nothing to change."
         if self.left:
-            said += f" The broker still shows another: {', '.join(self.left)}."
+            said += f" Still different at the broker: {', '.join(self.left)}."
         if self.untested:
-            said += f" No test event could be asked for: {self.untested}."
+            said += f" No test event could be requested: {self.untested}."
         elif self.changes:
-            said += " A test event was asked for."
+            said += " A test event was requested."
         return said + self._twins
 
     @property
@@ -64,7 +65,7 @@ class Ensured:
         if not self.twins:
             return ""
         ids = ", ".join(map(str, self.twins))
-        return f" Others lead to the same address, and bring every event once more: {ids}. Delete them."
+        return f" Others have the same URL and deliver every event again: {ids}. Delete them."
 
 
 def ensure(*, actor: str) -> Ensured:
@@ -77,7 +78,7 @@ def ensure(*, actor: str) -> Ensured:
     changes: list[str] = []
     with _alone(), _told("Setting up the subscription", actor, done=changes):
         result = _ensure(url, changes)
-    _record(f"Set up the subscription to {url}. {result.sentence}", actor)
+    _record(f"Set up the subscription to {url}. {result.sentence}", actor, result.subscription_id)
     return result
 
 
@@ -86,7 +87,7 @@ def _ensure(url: str, changes: list[str]) -> Ensured:
     ours, twins = wanted.leading_to(url, found)
     if ours is None:
         ours = _create(url)
-        changes.append(f"created it, leading to {url}")
+        changes.append(f"created for {url}")
     if body := wanted.corrections(ours):
         phrases = wanted.corrected(ours)
         ours = _read(api().update_subscription(ours.id, body))
@@ -135,13 +136,13 @@ def delete(webhook_id: UUID, *, actor: str) -> str:
     """
     row = Subscription.objects.filter(pk=webhook_id).first()
     said = f"subscription {webhook_id}" + (f" to {row.url}" if row else "")
-    with _told(f"Deleting {said}", actor):
+    with _told(f"Deleting {said}", actor, about=webhook_id):
         try:
             api().delete_subscription(webhook_id)
-            sentence = f"Deleted {said}. What it had queued is lost."
+            sentence = f"Deleted {said}. Its queued events are lost."
         except NotFoundError:
-            sentence = f"The broker has no {said} any more. Nothing was deleted."
-    _record(sentence, actor)
+            sentence = f"The broker no longer has {said}. Nothing was deleted."
+    _record(sentence, actor, webhook_id)
     left = [it for it in registry.held() if it.id != webhook_id]
     watch.keep(left, now=timezone.now(), is_list=False)
     return sentence
@@ -164,7 +165,7 @@ def _alone() -> Iterator[None]:
     rows = watch.the_row()
     free = Q(working_until=None) | Q(working_until__lt=now)
     if rows.filter(free).update(working_until=now + LEASE) != 1:
-        raise NotPossibleError("Somebody is setting it up just now. Look again in a moment.")
+        raise NotPossibleError("Someone else is setting it up right now. Try again in a moment.")
     try:
         yield
     finally:
@@ -172,15 +173,18 @@ def _alone() -> Iterator[None]:
 
 
 @contextmanager
-def _told(what: str, actor: str, *, done: list[str] | None = None) -> Iterator[None]:
+def _told(
+    what: str, actor: str, *, done: list[str] | None = None, about: UUID | None = None
+) -> Iterator[None]:
     """Let a failure be in the journal, with what was done before it."""
     try:
         yield
     except InvestmentAPIError as error:
         before = f" Before that: {'; '.join(done)}." if done else ""
-        _record(f"{what} failed: {error}.{before}", actor)
+        _record(f"{what} failed: {error}.{before}", actor, about)
         raise
 
 
-def _record(message: str, actor: str) -> None:
-    journal.record_step(message, actor=actor, now=timezone.now(), type_=STEP)
+def _record(message: str, actor: str, about: UUID | None) -> None:
+    subject = Subject("subscription", str(about)) if about else None
+    journal.record_step(message, actor=actor, now=timezone.now(), type_=STEP, subject=subject)

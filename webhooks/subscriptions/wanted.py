@@ -45,8 +45,17 @@ def document(url: str) -> dict[str, Any]:
     return {"title": TITLE, "url": url, "type": list(TOPICS), "config": dict(CONFIG)}
 
 
+def interval(config_text: object) -> str:
+    """Return how long the broker gathers events before it delivers them, as people write it: "1 s", "2 min"."""
+    text = str(config_text or "")
+    for unit, word in (("s", "s"), ("m", "min")):
+        if text.endswith(unit) and text[:-1].isdecimal():
+            return f"{text[:-1]} {word}"
+    return text
+
+
 def drift(registered: Registered) -> list[str]:
-    """Return the words of what differs: "topics", "delay", "package size", "title", "enabled".
+    """Return the words of what differs: "topics", "batching interval", "package size", "title", "enabled".
 
     The topics are exactly ours, in any order. ALL is a drift too, whatever it excludes: it brings
     topics that nobody here reads, persons and accounts among them, into a journal that is never
@@ -55,7 +64,7 @@ def drift(registered: Registered) -> list[str]:
     config = registered.config
     differs = {
         "topics": set(registered.topics) != set(TOPICS) or bool(registered.excluded_topics),
-        "delay": config.get("delay") != CONFIG["delay"],
+        "batching interval": config.get("delay") != CONFIG["delay"],
         "package size": str(config.get("max_package_size")) != str(CONFIG["max_package_size"]),
         "title": registered.title != TITLE,
         "enabled": not registered.enabled,
@@ -71,7 +80,7 @@ def corrections(registered: Registered) -> dict[str, Any]:
         changes["type"] = list(TOPICS)
         if registered.excluded_topics:  # works together with ALL only
             changes["exclude_type"] = []
-    if "delay" in words or "package size" in words:
+    if "batching interval" in words or "package size" in words:
         changes["config"] = dict(CONFIG)  # whole: that upstream merges is not documented
     if "title" in words:
         changes["title"] = TITLE
@@ -81,11 +90,12 @@ def corrections(registered: Registered) -> dict[str, Any]:
 
 
 def corrected(registered: Registered) -> list[str]:
-    """Return what ending the drift changes, a phrase for each word: "delay from 10s to 1s"."""
+    """Return what ending the drift changes, a phrase for each word: "title from 'A' to 'B'"."""
     config = registered.config
     phrases = {
         "topics": f"topics from {registered.topics_text} to {', '.join(TOPICS)}",
-        "delay": f"delay from {config.get('delay')} to {CONFIG['delay']}",
+        "batching interval": f"batching interval from {interval(config.get('delay')) or 'none'} "
+        f"to {interval(CONFIG['delay'])}",
         "package size": f"package size from {config.get('max_package_size')} "
         f"to {CONFIG['max_package_size']} bytes",
         "title": f"title from {registered.title!r} to {TITLE!r}",
@@ -109,7 +119,7 @@ def same_url(one: str, other: str) -> bool:
 
 
 def marks(registered: Registered, *, url: str, ours: UUID | None, is_gone: bool) -> Sequence[str]:
-    """Return what there is to say of one subscription in a list: "ours", "drifted"."""
+    """Return the marks of one subscription in a list: "ours", "drifted"."""
     if is_gone:
         return ["gone"]
     is_twin = bool(url) and same_url(registered.url, url)

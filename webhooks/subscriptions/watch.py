@@ -14,9 +14,9 @@ from django.db.models.expressions import Combinable
 from backoffice import panels
 from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.errors import InvestmentAPIError
-from backoffice.together import first
+from backoffice.together import ask, first
 from orders.attributes import clean
-from webhooks.models import FeedWatch
+from webhooks.models import Delivery, FeedWatch, Verdict
 from webhooks.subscriptions import registry
 from webhooks.subscriptions.condition import COLUMNS, Condition, Learned, State, condition
 from webhooks.subscriptions.silence import silent_since
@@ -35,18 +35,30 @@ def current(*, now: datetime) -> Condition:
 
 def learned() -> Learned:
     """Return what the watch last learned; nothing before its first check."""
-    row = FeedWatch.objects.values(*COLUMNS).first()
-    return Learned(**row) if row else Learned()
+    return learned_from(ask(**questions()))
 
 
 def questions() -> dict[str, Combinable]:
-    """Return what to ask of the row of the watch, for those who ask for much else with one statement."""
-    return {name: first(FeedWatch.objects.order_by("pk"), name) for name in COLUMNS}
+    """Return what to ask of the row of the watch, and when something signed came last.
+
+    For those who ask for much else with the same statement.
+    """
+    signed = Delivery.objects.exclude(verdict=Verdict.REFUSED).order_by("-received_at")
+    return {
+        **{name: first(FeedWatch.objects.order_by("pk"), name) for name in COLUMNS},
+        "last_at": first(signed, "received_at"),
+    }
 
 
 def learned_from(answers: Mapping[str, Any]) -> Learned:
-    """Return what the watch last learned, from the answers to its ``questions``."""
+    """Return what the watch last learned, from the answers to its ``questions``.
+
+    A silence that has ended since its last check is none.
+    """
     known = {name: answers[name] for name in COLUMNS if answers[name] is not None}
+    last_at, since = answers["last_at"], known.get("silent_since")
+    if last_at and since and last_at > since:
+        del known["silent_since"]
     return Learned(**known)
 
 

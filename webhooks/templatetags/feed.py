@@ -10,13 +10,15 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from backoffice.panels import panel
+from orders.admin.filters import span_text
+from orders.dashboard.tiles import Part, Tile, list_url, some, summed
 from orders.models import Outcome
-from orders.templatetags.desk import outcome_badge, pill, relative
-from orders.templatetags.desk_dashboard import Tile, capped, list_url
+from orders.templatetags.desk import ago, outcome_badge, pill
 from orders.timeline.durations import duration
+from orders.tracked import Source
 from webhooks import feed
 from webhooks.models import Verdict
-from webhooks.strip import Strip, strip
+from webhooks.strip import OF_DELIVERIES, Bar, Strip, named, strip
 from webhooks.subscriptions import watch
 from webhooks.subscriptions.condition import condition
 from webhooks.subscriptions.silence import is_silent
@@ -60,40 +62,64 @@ def result_badge(word: str) -> SafeString:
     return BADGES[word] if word in BADGES else outcome_badge(word)
 
 
+@register.simple_tag
+def received_url(bar: Bar | Strip, word: str = "") -> str:
+    """Return the list of the events received in a span of the strip, or of one outcome or verdict."""
+    span = span_text(bar.begins, bar.ends)
+    if word in OF_DELIVERIES:
+        return list_url("webhooks_delivery", verdict=word, received=span)
+    outcome = {"outcome": word} if word else {}
+    return list_url("webhooks_event", received=span, **outcome)
+
+
+register.filter("outcome_word", named)
+
+
 def _last(held: Mapping[str, Any], bars: Strip, now: datetime, *, is_expected: bool) -> Tile:
     last_at, behind = held["last_at"], held["behind"]
-    delay = f", p95 delay {duration(behind)}" if behind is not None else ""
     return Tile(
         label="Last webhook",
         symbol="source-webhook",
         tone="filled",
-        value=relative(last_at, now) if last_at else "never",
-        detail=f"{bars.events:,} in 24 h{delay}",
+        value=ago(last_at) if last_at else "never",
+        detail=f"p95 delay {duration(behind)}" if behind is not None else "",
         url=list_url("webhooks_delivery"),
-        is_amber=is_expected and (last_at is None or is_silent(last_at, now)),
+        parts=some([Part(bars.events, "Events (24 h)", received_url(bars))]),
+        alarm="stale" if is_expected and (last_at is None or is_silent(last_at, now)) else "",
     )
 
 
 def _problems(held: Mapping[str, Any], bars: Strip) -> Tile:
-    """Return the tile of what people should look at: what is quarantined now, what was refused in 24 h."""
-    counts = {
-        "quarantined": held["quarantined"],
-        "refused": bars.sums[Verdict.REFUSED],
-        "unreadable": bars.sums[Verdict.UNREADABLE],
-    }
-    found = {word: n for word, n in counts.items() if n}
-    return Tile(
-        label="Problem events",
-        symbol="warning",
-        tone="stale",
-        value=capped(sum(found.values())),
-        detail=", ".join(f"{capped(n)} {word}" for word, n in found.items()) or "nothing held up",
-        url=_problem_list(next(iter(found), "quarantined")),
-        is_amber=bool(found),
+    """Return the tile of what somebody should look at: the events in quarantine, and what was unreadable in 24 h.
+
+    A delivery that was refused is named, and is no reason to look: anybody can send one.
+    """
+    unreadable, refused = (
+        Part(bars.sums[word], label, received_url(bars, word))
+        for word, label in (
+            (Verdict.UNREADABLE, "Unreadable (24 h)"),
+            (Verdict.REFUSED, "Refused (24 h)"),
+        )
     )
-
-
-def _problem_list(word: str) -> str:
-    if word == "quarantined":
-        return list_url("orders_journalentry", outcome=Outcome.QUARANTINED)
-    return list_url("webhooks_delivery", verdict=word.upper())
+    answers = [
+        Part(
+            held[f"answers_{source.lower()}"],
+            f"{label} not applied (24 h)",
+            list_url(
+                "orders_journalentry", outcome=Outcome.QUARANTINED, source=source, received="24h"
+            ),
+        )
+        for source, label in (
+            (Source.POLL, "Check answers"),
+            (Source.REFETCH, "Refetch answers"),
+        )
+    ]
+    events = list_url("webhooks_event", outcome=Outcome.QUARANTINED)
+    return summed(
+        Part(held["quarantined"], "In quarantine", events),
+        [unreadable, *answers],
+        label="Webhook problems",
+        tone="stale",
+        apart=[refused],
+        is_named=True,
+    )

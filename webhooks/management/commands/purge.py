@@ -12,6 +12,7 @@ from django.utils import timezone
 from backoffice.management.migrated import MigratedCommand
 from backoffice.management.person import who
 from orders import journal
+from webhooks import inbox
 from webhooks.models import Delivery
 
 BATCH = 1000  # rows in one short transaction
@@ -22,14 +23,14 @@ class Command(MigratedCommand):
     help = "Delete deliveries older than --days. What is in the journal stays."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--days", type=int, default=90, help="age in days, 90 unless told")
+        parser.add_argument("--days", type=int, default=90, help="age in days (default: 90)")
         parser.add_argument("--no-input", action="store_true", help="do not ask before deleting")
 
     def handle(self, *, days: int, no_input: bool, **options: Any) -> None:
         if not 1 <= days <= LONGEST:
             raise CommandError(f"--days is at least 1 and at most {LONGEST:,}")
         before = timezone.now() - timedelta(days=days)
-        old = Delivery.objects.filter(received_at__lt=before)
+        old = _old(before)
         number = old.count()
         what = f"deliveries received before {before:%Y-%m-%d %H:%M} UTC"
         if not number:
@@ -67,7 +68,14 @@ class Command(MigratedCommand):
         return said
 
 
+def _old(before: datetime) -> QuerySet[Delivery]:
+    """Return what may go: what is unread is only in the inbox, however old it is."""
+    unread = Delivery.objects.unread()
+    return Delivery.objects.filter(received_at__lt=before).exclude(pk__in=unread.values("pk"))
+
+
 def _batches(before: datetime) -> Iterator[QuerySet[Delivery]]:
-    old = Delivery.objects.filter(received_at__lt=before).order_by("received_at")
+    old = _old(before).order_by("received_at")
     while ids := list(old.values_list("pk", flat=True)[:BATCH]):
+        inbox.hand_over_bodies(ids)
         yield Delivery.objects.filter(pk__in=ids)

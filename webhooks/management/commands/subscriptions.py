@@ -1,6 +1,6 @@
 """The webhook subscriptions at the broker: list, set ours up, test, delete."""
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,8 +15,9 @@ from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.errors import InvestmentAPIError
 from backoffice.management.migrated import MigratedCommand
 from backoffice.management.person import who
+from orders.management.ids import id_of
 from webhooks.subscriptions import registry, setup, trial, watch
-from webhooks.subscriptions.wanted import Registered, leading_to, marks
+from webhooks.subscriptions.wanted import Registered, leading_to, marks, same_url
 
 
 class Command(MigratedCommand):
@@ -30,12 +31,12 @@ class Command(MigratedCommand):
         steps.add_parser("list", help="list what is registered, and compare ours")
         steps.add_parser("ensure", help="create, correct and enable the one to WEBHOOK_PUBLIC_URL")
         test = steps.add_parser("test", help="have a test event sent, and wait for it")
-        test.add_argument("id", nargs="?", type=_id, help="ours unless told")
+        test.add_argument("id", nargs="?", type=id_of("a subscription"), help="default: ours")
         test.add_argument(
-            "--wait", type=int, default=30, metavar="SECONDS", help="at most; 30 unless told"
+            "--wait", type=int, default=30, metavar="SECONDS", help="longest wait (default: 30)"
         )
         delete = steps.add_parser("delete", help="delete a subscription and what it has queued")
-        delete.add_argument("id", type=_id)
+        delete.add_argument("id", type=id_of("a subscription"))
         delete.add_argument("--yes", action="store_true", help="do not ask before deleting")
 
     def handle(self, *, step: str, **options: Any) -> None:
@@ -83,21 +84,28 @@ class Command(MigratedCommand):
         self.stdout.write(setup.delete(pk, actor=who()))
 
     def _ask(self, pk: UUID) -> None:
-        found = next((it for it in _listed() if it.id == pk), None)
+        """Ask before deleting; for the live one as the page does, by its URL."""
+        listed = _listed()
+        found = next((it for it in listed if it.id == pk), None)
         if found is None:
             raise CommandError(f"The broker has no subscription {pk}.")
-        self.stdout.write(
-            f"Delete subscription {pk}, {found.title!r} to {found.url}? {setup.LOSS} "
-            "Type yes to go on: ",
-            ending="",
+        ours, _twins = leading_to(settings.WEBHOOK_PUBLIC_URL, listed)
+        is_live = ours is not None and ours.id == pk
+        live = "This is the live subscription: no more webhooks arrive here. " if is_live else ""
+        wanted = "Type its URL to delete it: " if is_live else "Type yes to go on: "
+        typed = self._typed(
+            f"Delete subscription {pk}, {found.title!r} to {found.url}? {live}{setup.LOSS} {wanted}"
         )
+        if not (same_url(typed, found.url) if is_live else typed.lower() == "yes"):
+            raise CommandError("nothing was deleted")
+
+    def _typed(self, question: str) -> str:
+        self.stdout.write(question, ending="")
         self.stdout.flush()
         try:
-            answer = input()
+            return input().strip()
         except EOFError:
             raise CommandError("nobody answered; use --yes") from None
-        if answer.strip().lower() != "yes":
-            raise CommandError("nothing was deleted")
 
 
 def _listed() -> list[Registered]:
@@ -109,12 +117,7 @@ def _listed() -> list[Registered]:
 def _ours() -> Registered:
     ours, _twins = leading_to(setup.our_url(), _listed())
     if ours is None:
-        raise setup.NotPossibleError("No subscription of ours is there to test: ensure it first.")
+        raise setup.NotPossibleError(
+            "We have no subscription to test: run `subscriptions ensure` first."
+        )
     return ours
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not the id of a subscription") from None
