@@ -35,16 +35,26 @@ def is_above_zero(amount: str) -> bool:
     return bool(amount) and Decimal(amount) > 0
 
 
+def is_less(amount: str, other: str) -> bool:
+    """Return whether ``amount`` is known to be less than ``other``: as numbers, so that 2.50 equals 2.5."""
+    return bool(amount and other) and Decimal(amount) < Decimal(other)
+
+
+def is_equal(amount: str, other: str) -> bool:
+    """Return whether two amounts are known and the same number: 2.50 equals 2.5."""
+    return bool(amount and other) and Decimal(amount) == Decimal(other)
+
+
 def average_price(quantities: Sequence[str], prices: Sequence[str]) -> str:
     """Return the average of ``prices`` weighted by ``quantities``.
 
-    Executions at one price have that price, as it was written. Others are averaged exactly, then
+    Executions at one price have that price, as it was written with the most digits. Others are averaged exactly, then
     rounded half to even, to four decimals more than the finest price has.
     """
     if not prices or not all(prices) or not all(quantities):
         return ""
-    if len(set(prices)) == 1:
-        return prices[0]
+    if len({Decimal(price) for price in prices}) == 1:
+        return max(prices, key=lambda price: (len(price), price))
     with localcontext(EXACT):
         shares = [Decimal(quantity) for quantity in quantities]
         if not (whole := sum(shares)):

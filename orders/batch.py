@@ -1,87 +1,111 @@
 """One batch of journal entries folded into rows: lock, fold in memory, write in bulk. Used by the projection alone.
 
-Rows are always locked in this order, so that two batches cannot deadlock: portfolio orders by id,
-then orders by id, missing rows inserted before; executions are read under their order's lock.
+A drain waits for no row that is there: it takes the locks that it can get, and what needs another
+is left for later. Missing rows are inserted, and locked, in this order, so that two batches cannot
+deadlock: portfolio orders by id, then orders by id; executions are read under their order's lock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
-from orders import bulk, clocks
+from orders import bulk, clocks, execution_rows, from_orders
+from orders.attributes import clean
+from orders.damaged import ids_in
+from orders.entries import Entry
 from orders.executions import OVER
 from orders.facts import Reading
-from orders.fold import Fact, own_parent
+from orders.fold import Fact, reference_id
 from orders.lifecycle import Kind, is_final
 from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
 from orders.rows import Rows
 from orders.tracked import Source, Tracked
 
+UNREADABLE = "could not be read and was left out:"  # begins what an entry says of its attributes
+NEEDED_OF_OTHERS = (
+    "portfolio_order_id", "status", "fact", "order_type", "problems", "filled_at",
+)  # fmt: skip
 ASKING_WRITES = {"asking_until", "checked_at", "check_error"}
+
+
+class OvertakenRowsError(Exception):
+    """Rows that were missing have come meanwhile, and somebody holds them: to be tried anew, they are known now."""
 
 
 class Batch:
     """Entries and what they say, on the way into rows."""
 
-    def __init__(self, *, now: datetime) -> None:
+    def __init__(
+        self,
+        *,
+        now: datetime,
+        skips_locked: bool = False,
+        first_webhook: datetime | None = None,
+    ) -> None:
         self.now = now
-        self.readings: list[tuple[JournalEntry, Reading]] = []
-        self.refused: list[JournalEntry] = []
-        self.applied: list[JournalEntry] = []
-        self.unchanged: list[JournalEntry] = []
+        self._first_webhook = first_webhook
+        self._skips_locked = skips_locked
+        self.readings: list[tuple[Entry, Reading]] = []
+        self.refused: list[Entry] = []
+        self.applied: list[Entry] = []
+        self.unchanged: list[Entry] = []
         self.rows = Rows()
+        self._told: dict[Entry, str] = {}  # what each said before it was taken
         self._new: set[Tracked] = set()
         self._news: set[Tracked] = set()
 
-    def add(self, entry: JournalEntry, reading: Reading) -> None:
+    def add(self, entry: Entry, reading: Reading) -> None:
         """Take an entry with what it says."""
+        self._told[entry] = entry.message
+        if reading.unreadable:
+            said = f"{UNREADABLE} {', '.join(reading.unreadable)}"
+            entry.message = clean(", ".join(filter(None, [entry.message, said])), 2000)
         self.readings.append((entry, reading))
 
-    def refuse(self, entry: JournalEntry, reason: str) -> None:
+    def refuse(self, entry: Entry, reason: str) -> None:
         """Take an entry that cannot be read: it will be quarantined with the reason."""
+        self._told[entry] = entry.message
         entry.outcome = Outcome.QUARANTINED
-        entry.message = ", ".join(part for part in (reason, entry.message) if part)
+        entry.message = ", ".join(dict.fromkeys(filter(None, (reason, entry.message))))
         self.refused.append(entry)
 
-    def lock(self) -> None:
-        """Insert the missing rows and lock all rows concerned."""
-        facts = [fact for _, reading in self.readings for fact in reading.facts]
-        listings = [listing for _, reading in self.readings for listing in reading.listings]
-        entries = [*self.refused, *(entry for entry, _ in self.readings)]
-        told = {fact.id for fact in facts if fact.kind is Kind.PORTFOLIO_ORDER}
-        named = {
-            fact.order_id or fact.id for fact in facts if fact.kind is not Kind.PORTFOLIO_ORDER
-        }
-        named |= {listing.order_id for listing in listings}
-        named |= {order_id for _, reading in self.readings for order_id in reading.named}
-        wanted = named | {entry.order_id for entry in entries if entry.order_id}
-        links = dict(
-            Order.objects.filter(pk__any_of=wanted).values_list("pk", "portfolio_order_id")
-        )
+    def lock(self) -> Collection[Entry]:
+        """Lock all rows concerned, the missing ones inserted; return the entries left out.
 
-        parents = told | {entry.portfolio_order_id for entry in entries if entry.portfolio_order_id}
-        parents |= {parent for parent in links.values() if parent} | _named_parents(facts)
-        known = set(PortfolioOrder.objects.filter(pk__any_of=told).values_list("pk", flat=True))
-        bulk.insert(PortfolioOrder, [PortfolioOrder(pk=pk) for pk in sorted(told - known)])
-        self.rows.portfolio_orders = _locked(PortfolioOrder, parents)
-        new = [row for row in self.rows.portfolio_orders.values() if not row.fact]
-        if new:  # their orders came first, and need no checks of their own from now on
-            wanted |= set(
-                Order.objects.filter(portfolio_order__in=new).values_list("pk", flat=True)
-            )
-        bulk.insert(Order, [Order(pk=pk) for pk in sorted(named - links.keys())])
-        self.rows.orders = _locked(Order, wanted)
-        self._new.update(
-            new,
-            (row for pk, row in self.rows.orders.items() if pk not in links and not row.news_at),
+        Those need a row that somebody else has locked; none is left out unless locked rows are skipped.
+        """
+        needs = {entry: _Needs.of(entry, reading) for entry, reading in self._all()}
+        orders = {pk for need in needs.values() for pk in need.orders}
+        links = _links(orders)
+        for need in needs.values():
+            need.portfolio_orders.update(*(links.get(pk, ()) for pk in need.orders))
+        parents = {pk for need in needs.values() for pk in need.portfolio_orders}
+        known = set(PortfolioOrder.objects.filter(pk__any_of=parents).values_list("pk", flat=True))
+        self.rows.portfolio_orders = self._locked(PortfolioOrder, known)
+        self.rows.orders = self._locked(Order, links)
+        busy = {*known, *links} - {*self.rows.portfolio_orders, *self.rows.orders}
+        left = self._leave_out(
+            {it for it, need in needs.items() if need.meets(busy)} if busy else ()
         )
-        for execution in Execution.objects.filter(order__pk__any_of=list(self.rows.orders)):
-            self.rows.executions.setdefault(execution.order_id, {})[execution.pk] = execution
+        self._insert([needs[entry] for entry, _ in self._all()], known, links.keys())
+        self.rows.hold(Execution.objects.filter(order__pk__any_of=list(self.rows.orders)))
+        return left
+
+    def ask_about(self, ids: Collection[UUID]) -> None:
+        """Make those of ``ids`` due that are portfolio orders or orders here, and not locked by others."""
+        self.rows.orders = self._locked(Order, ids)
+        parents = {
+            it.portfolio_order_id for it in self.rows.orders.values() if it.portfolio_order_id
+        }
+        self.rows.portfolio_orders = self._locked(PortfolioOrder, {*ids, *parents})
+        self._make_due(ids)
 
     def fold(self) -> None:
         """Fold entry by entry, in memory."""
-        first_webhook = clocks.first_webhook_at()
+        first_webhook = clocks.first_webhook_at() or self._first_webhook
         for entry, reading in self.readings:
             changed, rows = self.rows.fold(reading)
             entry.outcome = Outcome.APPLIED if changed else Outcome.NO_CHANGE
@@ -96,31 +120,87 @@ class Batch:
             self.rows.touched.update(heard)
             if changed:
                 self._news.update(heard)
+        self._take_from_orders()
         self._schedule()
 
     def write(self) -> None:
-        """Write the changed rows and the outcomes: one statement for each table and outcome."""
-        for model in (PortfolioOrder, Order, Execution):
+        """Write the changed rows, and the outcomes of stored entries: one statement for each table and outcome."""
+        for model in (PortfolioOrder, Order):
             rows = sorted(
                 (row for row in self.rows.touched if type(row) is model), key=lambda row: row.pk
             )
             bulk.upsert(model, rows, but=ASKING_WRITES)
+        execution_rows.write(row for row in self.rows.touched if isinstance(row, Execution))
+        for entry, _ in self._all():
+            entry.applied_at = self.now
         for entries in (self.applied, self.unchanged):
-            ids = [entry.pk for entry in entries]
-            if ids:
+            if ids := [entry.pk for entry in _stored(entries)]:
                 JournalEntry.objects.filter(pk__any_of=ids).update(
                     outcome=entries[0].outcome, applied_at=self.now
                 )
-        for entry in self.refused:  # rare, and each has a reason of its own
-            entry.applied_at = self.now
+        odd = _stored(entry for entry, reading in self.readings if reading.unreadable)
+        JournalEntry.objects.bulk_update(odd, ["message"])
+        for entry in _stored(self.refused):  # rare, and each has a reason of its own
             entry.save(update_fields=["outcome", "applied_at", "message"])
 
-    def _about(self, entry: JournalEntry) -> list[Tracked]:
+    def _all(self) -> Iterator[tuple[Entry, Reading]]:
+        yield from self.readings
+        yield from ((entry, Reading()) for entry in self.refused)
+
+    def _leave_out(self, left: Collection[Entry]) -> Collection[Entry]:
+        """Take entries out of the batch, and return them."""
+        if left:
+            self.readings = [pair for pair in self.readings if pair[0] not in left]
+            self.refused = [entry for entry in self.refused if entry not in left]
+            for entry in left:
+                entry.outcome, entry.message = Outcome.PENDING, self._told[entry]
+        return left
+
+    def _insert(
+        self, needs: Iterable["_Needs"], parents: AbstractSet[UUID], orders: AbstractSet[UUID]
+    ) -> None:
+        """Insert and lock the rows that are missing; ``parents`` and ``orders`` are those that were here."""
+        needs = list(needs)
+        told = {pk for need in needs for pk in need.told} - parents
+        bulk.insert(PortfolioOrder, [PortfolioOrder(pk=pk) for pk in sorted(told)])
+        self.rows.portfolio_orders |= self._locked_new(PortfolioOrder, told)
+        new = [row for row in self.rows.portfolio_orders.values() if not row.fact]
+        if new:  # their orders came first, and need no checks of their own from now on
+            came = Order.objects.filter(portfolio_order__in=new).exclude(pk__any_of=list(orders))
+            self.rows.orders |= self._locked(Order, came.values_list("pk", flat=True))
+        named = {pk for need in needs for pk in need.named} - orders
+        bulk.insert(Order, [Order(pk=pk) for pk in sorted(named)])
+        self.rows.orders |= self._locked_new(Order, named)
+        self._new.update(
+            new, (row for row in self.rows.orders.values() if row.pk in named and not row.news_at)
+        )
+
+    def _locked_new(self, model: type[Any], ids: Collection[UUID]) -> dict[UUID, Any]:
+        """Return the rows that were missing, locked. Whoever waited for one here, with others held, could deadlock."""
+        found = self._locked(model, ids)
+        if len(found) < len(ids):
+            raise OvertakenRowsError
+        return found
+
+    def _locked(self, model: type[Any], ids: Iterable[UUID]) -> dict[UUID, Any]:
+        """Return the rows with these ids, locked, without those that others have locked if these are skipped."""
+        rows = model.objects.select_for_update(no_key=True, skip_locked=self._skips_locked)
+        return {row.pk: row for row in rows.filter(pk__any_of=list(ids)).order_by("pk")}
+
+    def _about(self, entry: Entry) -> list[Tracked]:
         """Return the row an entry is about, and the portfolio order of that."""
         order = self.rows.orders.get(entry.order_id) if entry.order_id else None
         parent = order.portfolio_order_id if order else entry.portfolio_order_id
         rows = [order, self.rows.portfolio_orders.get(parent) if parent else None]
         return [row for row in rows if row is not None]
+
+    def _take_from_orders(self) -> None:
+        """Set what of the portfolio orders follows from all of their orders."""
+        rows = {pk: row for pk, row in self.rows.portfolio_orders.items() if from_orders.takes(row)}
+        orders = self._orders_of([*rows])
+        for pk, row in rows.items():
+            if from_orders.take(row, orders[pk]):
+                self.rows.touched.add(row)
 
     def _schedule(self) -> None:
         """Set when to ask next about all with news, all that are new, all of which an event was refused."""
@@ -136,9 +216,11 @@ class Batch:
                 order.check_after = None  # its portfolio order asks for it
                 self.rows.touched.add(order)
         self._plan_all(alone, [row for row in rows if isinstance(row, PortfolioOrder)])
-        for entry in self.refused:
+        doubtful = [*self.refused, *(entry for entry, _ in self.readings if entry.repeat_of)]
+        for entry in doubtful:
             if entry.source == Source.WEBHOOK:
                 self._ask_at_once(entry)
+        self._make_due({pk for entry in doubtful for pk in _suspects(entry)})
 
     def _plan_all(self, alone: Sequence[Order], parents: Sequence[PortfolioOrder]) -> None:
         """Set when to ask next about orders without a portfolio order here, and about portfolio orders."""
@@ -151,11 +233,21 @@ class Batch:
             of_it = orders[portfolio_order.pk]
             self._plan(portfolio_order, of_it, owed=any(order.pk in owed for order in of_it))
 
-    def _ask_at_once(self, entry: JournalEntry) -> None:
+    def _ask_at_once(self, entry: Entry) -> None:
         """Make the object of an event due: the answer may tell what the event could not."""
         for row in self._about(entry)[-1:]:
             row.check_after = self.now
             self.rows.touched.add(row)
+
+    def _make_due(self, ids: Iterable[UUID]) -> None:
+        """Make the rows with these ids due; of an order the portfolio order, where that is here."""
+        for pk in ids:
+            order = self.rows.orders.get(pk)
+            parent = self.rows.portfolio_orders.get(order.portfolio_order_id) if order else None  # type: ignore[arg-type]
+            for row in (self.rows.portfolio_orders.get(pk), parent or order):
+                if row is not None:
+                    row.check_after = self.now
+                    self.rows.touched.add(row)
 
     def _plan(self, row: Tracked, orders: Sequence[Order], *, owed: bool) -> None:
         row.checks = 0
@@ -183,23 +275,72 @@ class Batch:
             rows = Order.objects.filter(portfolio_order__pk__any_of=parents).exclude(
                 pk__any_of=list(self.rows.orders)
             )
-            rest = rows.only("portfolio_order_id", "status", "fact", "order_type", "problems")
+            rest = rows.only(*NEEDED_OF_OTHERS)
         for order in [*self.rows.orders.values(), *rest]:
             if order.portfolio_order_id in found:
                 found[order.portfolio_order_id].append(order)
         return found
 
 
+@dataclass(slots=True)
+class _Needs:
+    """The rows that one entry needs: those that it tells of are inserted, the others only if they are here."""
+
+    told: set[UUID]  # portfolio orders with a fact of their own
+    named: set[UUID]  # orders
+    portfolio_orders: set[UUID]
+    orders: set[UUID]
+
+    @classmethod
+    def of(cls, entry: Entry, reading: Reading) -> Self:
+        """Return what an entry needs, the portfolio orders aside that its orders are linked to."""
+        told = {fact.id for fact in reading.facts if fact.kind is Kind.PORTFOLIO_ORDER}
+        named = {
+            fact.order_id or fact.id
+            for fact in reading.facts
+            if fact.kind is not Kind.PORTFOLIO_ORDER
+        }
+        named |= {*reading.named, *(listing.order_id for listing in reading.listings)}
+        suspects = _suspects(entry)
+        parents = {*told, *suspects, *_named_parents(reading.facts)}
+        orders = {*named, *suspects}
+        if entry.portfolio_order_id:
+            parents.add(entry.portfolio_order_id)
+        if entry.order_id:
+            orders.add(entry.order_id)
+        return cls(told, named, parents, orders)
+
+    def meets(self, busy: AbstractSet[UUID]) -> bool:
+        """Return whether it needs one of the rows that are busy."""
+        return not (busy.isdisjoint(self.orders) and busy.isdisjoint(self.portfolio_orders))
+
+
+def _stored(entries: Iterable[Entry]) -> list[JournalEntry]:
+    return [entry for entry in entries if isinstance(entry, JournalEntry)]
+
+
+def _suspects(entry: Entry) -> frozenset[UUID]:
+    """Return every id in an event that does not count: whatever it is about, upstream is asked.
+
+    That is one that is refused, and one with the id of another event but other content.
+    """
+    is_doubtful = entry.outcome == Outcome.QUARANTINED or entry.repeat_of
+    counts = entry.source != Source.WEBHOOK or not is_doubtful
+    return frozenset() if counts else ids_in(bytes(entry.payload))
+
+
+def _links(order_ids: Iterable[UUID]) -> dict[UUID, set[UUID]]:
+    """Return the orders that are here, each with the portfolio orders that it may turn out to belong to."""
+    rows = Order.objects.filter(pk__any_of=list(order_ids))
+    return {
+        pk: {it for it in (*parents, reference_id(reference)) if it}
+        for pk, reference, *parents in rows.values_list(
+            "pk", "client_reference", "portfolio_order_id", "listed_in"
+        )
+    }
+
+
 def _named_parents(facts: Iterable[Fact]) -> set[UUID]:
-    """Return the portfolio orders that orders name themselves."""
-    named = (
-        own_parent(str(fact.fixed["client_reference"]), str(fact.fixed["initiation_flow"]))
-        for fact in facts
-        if fact.kind is Kind.ORDER
-    )
-    return {parent for parent in named if parent}
-
-
-def _locked(model: type[Any], ids: Iterable[UUID]) -> dict[UUID, Any]:
-    rows = model.objects.select_for_update(no_key=True).filter(pk__any_of=list(ids)).order_by("pk")
-    return {row.pk: row for row in rows}
+    """Return the portfolio orders that orders may name: another fact may say that the reference is one."""
+    references = (fact.fixed.get("client_reference") for fact in facts if fact.kind is Kind.ORDER)
+    return {parent for it in references if (parent := reference_id(str(it)))}

@@ -14,18 +14,28 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models.lookups import In
 from psycopg import Cursor
 
+ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 READY = (str, int, bool, type(None))  # what SQLite takes as it is
 
 
 @models.BigAutoField.register_lookup
 @models.UUIDField.register_lookup
 class AnyOf(In):
-    """``pk__any_of=ids``."""
+    """``pk__any_of=ids``, or a question for ids.
+
+    Of the beginning of a text PostgreSQL expects many, and would read the whole table for them; of
+    an array that it makes of the ids first it expects few, and is as right where they are many.
+    """
 
     lookup_name = "any_of"
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         """Return the condition with all ids as one parameter; without any nothing is asked at all."""
+        if not self.rhs_is_direct_value():
+            column, values = self.process_lhs(compiler, connection)
+            question, parameters = self.process_rhs(compiler, connection)
+            sql = f"{column} IN (SELECT unnest(ARRAY{question}))"
+            return sql, [*values, *parameters]
         ids = list(self.rhs)
         if not ids:
             raise EmptyResultSet
@@ -33,12 +43,39 @@ class AnyOf(In):
         return f"{column} = ANY(%s)", [ids]
 
 
-def insert(model: type[models.Model], rows: Sequence[models.Model]) -> int:
+def insert(model: type[models.Model], rows: Sequence[Any]) -> int:
     """Insert rows, but for those that conflict with one there is; return how many were inserted.
 
     A key that the database makes is neither given nor read back.
     """
     return _write(model, rows, "ON CONFLICT DO NOTHING") if rows else 0
+
+
+def append(model: type[models.Model], rows: Sequence[Any]) -> None:
+    """Insert rows that are all new, the fastest way there is: COPY. Raises IntegrityError where one is not.
+
+    A key that the database makes is neither given nor read back.
+    """
+    if not rows:
+        return
+    if connection.vendor != "postgresql":
+        _write(model, rows, "")
+        return
+    fields = _fields(model)
+    columns = ", ".join(f'"{_column(field)}"' for field in fields)
+    cells = map(attrgetter(*(field.attname for field in fields)), rows)
+    texts = map(_texts, fields, zip(*cells, strict=True))
+    lines = "\n".join(map("\t".join, zip(*texts, strict=True)))
+    copy = f'COPY "{model._meta.db_table}" ({columns}) FROM STDIN'  # noqa: SLF001
+    with connection.wrap_database_errors, _binary_cursor() as cursor, cursor.copy(copy) as out:
+        out.write(f"{lines}\n")
+
+
+def ask_for_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
+    """Run a statement of PostgreSQL whose parameters travel beside it, in binary; return the one row of its answer."""
+    with _binary_cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return tuple(cursor.fetchone())
 
 
 def upsert(
@@ -51,7 +88,35 @@ def upsert(
         _write(model, rows, f'ON CONFLICT ("id") DO UPDATE SET {changes}')
 
 
-def _write(model: type[models.Model], rows: Sequence[models.Model], on_conflict: str) -> int:
+def update(model: type[models.Model], rows: Sequence[Any], columns: Sequence[str]) -> None:
+    """Write some columns of rows that are there, all rows in one statement."""
+    if not rows:
+        return
+    fields = {it.attname: it for it in model._meta.concrete_fields}  # noqa: SLF001
+    used = [fields[name] for name in ("id", *columns)]
+    cells = map(attrgetter(*(field.attname for field in used)), rows)
+    table = f'"{model._meta.db_table}"'  # noqa: SLF001
+    if connection.vendor == "postgresql":
+        names = ", ".join(f'"{_column(field)}"' for field in used)
+        changes = ", ".join(f'"{_column(it)}" = it."{_column(it)}"' for it in used[1:])
+        arrays = ", ".join(f"%b::{_type(field)}[]" for field in used)
+        values = [_plain(column) for column in zip(*cells, strict=True)]
+        # Nothing but names of our own is written into it.
+        statement = (
+            f"UPDATE {table} SET {changes} FROM unnest({arrays}) AS it({names})"  # noqa: S608
+            f' WHERE {table}."id" = it."id"'
+        )
+        with _binary_cursor() as cursor:
+            cursor.execute(statement, values)
+        return
+    changes = ", ".join(f'"{_column(it)}" = %s' for it in used[1:])
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        lines = (_adapted(used, line) for line in cells)
+        ordered = [[*line[1:], line[0]] for line in lines]
+        cursor.executemany(f'UPDATE {table} SET {changes} WHERE "id" = %s', ordered)  # noqa: S608
+
+
+def _write(model: type[models.Model], rows: Sequence[Any], on_conflict: str) -> int:
     fields = _fields(model)
     columns = ", ".join(f'"{_column(field)}"' for field in fields)
     into = f'INSERT INTO "{model._meta.db_table}" ({columns})'  # noqa: SLF001
@@ -71,9 +136,25 @@ def _write(model: type[models.Model], rows: Sequence[models.Model], on_conflict:
         return int(cursor.rowcount)
 
 
+def _texts(field: Any, column: Sequence[Any]) -> list[str]:
+    """Return a column as COPY reads it."""
+    if isinstance(field, models.BinaryField):
+        return [r"\N" if value is None else rf"\\x{value.hex()}" for value in column]
+    if isinstance(field, models.CharField | models.TextField):
+        return [r"\N" if value is None else _escaped(str(value)) for value in column]
+    return [r"\N" if value is None else str(value) for value in column]
+
+
+def _escaped(text: str) -> str:
+    """Return a text without what means something to COPY."""
+    if "\\" in text or not text.isprintable():
+        return text.translate(ESCAPED)
+    return text
+
+
 def _binary_cursor() -> CursorWrapper:
     """Return a cursor whose parameters travel beside the statement: Django's writes them into it as text."""
-    connection.ensure_connection()
+    connection.cursor().close()  # connects, looks whether the connection lives, tells it its limits
     cursor: Any = Cursor(connection.connection)
     wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
     return wrap(cursor)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.conf import settings
 
+from orders.entries import Entry
 from orders.fold import is_proven, misses
 from orders.lifecycle import CONFLICT, NOT_FOUND, Kind, is_final, next_check
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
@@ -48,7 +49,7 @@ def watch_for_gap(
         row.missing_since = recorded_at
 
 
-def hear(row: Tracked, entry: JournalEntry) -> None:
+def hear(row: Tracked, entry: Entry) -> None:
     """Note when and how we last heard of an object, and whether it was news."""
     if row.heard_at is None or row.heard_at <= entry.recorded_at:
         row.heard_at, row.heard_via = entry.recorded_at, entry.source

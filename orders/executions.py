@@ -7,13 +7,41 @@ execution that was cancelled counts for nothing. Every number is exact, as text;
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Protocol
 
-from orders.amounts import average_price, is_above_zero, less, total
-from orders.lifecycle import Kind, is_final
+from orders.amounts import average_price, is_above_zero, is_less, less, total
+from orders.lifecycle import CANCELLED_EXECUTED, MISTRADE, Kind, is_final
 
 CANCELLED, SETTLED = "CANCELLED", "SETTLED"
+REVERSED = "reversed"  # no word of the broker's: filled, and an execution was cancelled since
+EXECUTED = "cancelled but executed"  # no word of the broker's either
+FILLED = frozenset({"FILLED", SETTLED})  # of an order
 OVER = frozenset({CANCELLED, SETTLED})  # nothing more will be told of such an execution
+
+
+def is_reversed(status: str, problems: int) -> bool:
+    """Return whether an order is filled, and an execution of it was cancelled since: a mistrade."""
+    return status == "FILLED" and bool(problems & MISTRADE)
+
+
+def is_executed_all_the_same(status: str, problems: int) -> bool:
+    """Return whether an order or a portfolio order is cancelled, and all of it was executed."""
+    return status == CANCELLED and bool(problems & CANCELLED_EXECUTED)
+
+
+def is_executed(status: str, problems: int) -> bool:
+    """Return whether all of an order was executed: it is filled and no trade was reversed, or cancelled in vain."""
+    stands = status in FILLED and not is_reversed(status, problems)
+    return stands or is_executed_all_the_same(status, problems)
+
+
+class Extent(StrEnum):
+    """How much of an order was executed."""
+
+    NOTHING = ""
+    PARTLY = "partly"
+    FULLY = "fully"
 
 
 class ExecutionRow(Protocol):
@@ -113,6 +141,38 @@ def executed(order: OrderRow, executions: Sequence[ExecutionRow]) -> Executed:
         cancelled=len(executions) - len(counting),
         settlement=_settlement(order, counting),
     )
+
+
+def cancelled_but_executed(order: OrderRow, done: Executed) -> Extent:
+    """Return how much of a cancelled order was executed all the same; NOTHING for an order that is not cancelled.
+
+    Of an order for an amount of money the amounts are compared: its quantity is only what was executed.
+    """
+    if order.status != CANCELLED or not done.is_partial:
+        return Extent.NOTHING
+    if is_above_zero(order.cash_amount):
+        is_told = done.cash_amount and done.currency in {order.currency, ""}
+        is_whole = is_told and not is_less(done.cash_amount, order.cash_amount)
+    else:
+        is_whole = done.ordered and not is_less(done.quantity, done.ordered)
+    return Extent.FULLY if is_whole else Extent.PARTLY
+
+
+def is_cancelled_in_vain(order: OrderRow, executions: Sequence[ExecutionRow]) -> bool:
+    """Return whether an order is cancelled, and was executed in full all the same."""
+    if order.status != CANCELLED or not executions:
+        return False
+    return cancelled_but_executed(order, executed(order, executions)) is Extent.FULLY
+
+
+def cancelled_but_executed_together(
+    status: str, problems: int, orders: Iterable[tuple[OrderRow, Executed]]
+) -> Extent:
+    """Return how much of a cancelled portfolio order was executed all the same, of all its orders together."""
+    if is_executed_all_the_same(status, problems):
+        return Extent.FULLY
+    is_partial = status == CANCELLED and any(done.is_partial for _, done in orders)
+    return Extent.PARTLY if is_partial else Extent.NOTHING
 
 
 def _nothing(order: OrderRow, executions: Sequence[ExecutionRow]) -> str:

@@ -5,19 +5,37 @@ Source: investment-api.md, sections 2.2, 3.1 to 3.3, 4.2.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, TypeVar, cast
 from uuid import UUID, uuid5
 
-from orders.attributes import CURRENT, FIXED, UnreadableError, clean, lines, moment, uuid
+from backoffice.foreign_json import TOO_DEEP
+from backoffice.moments import AHEAD, sane
+from orders.attributes import (
+    CURRENT,
+    FIXED,
+    NAMES,
+    WORD,
+    Column,
+    UnreadableError,
+    clean,
+    lines,
+    moment,
+    shown,
+    uuid,
+    word,
+)
 from orders.fold import Fact, Listing
 from orders.lifecycle import KNOWN_STATUSES, Kind
 
 NAMELESS = UUID("5f0b7c52-1f8e-4f0e-9a53-6c1f5a3d7c11")  # namespace of events without a usable id
 CANCELLATION, REBALANCING = "ORDER_CANCELLATION", "REBALANCING_EXECUTION_ORDER"
 REASONS = ("reason", "rejection_reason", "detail")  # of a refused cancellation: not documented
+OF_PORTFOLIO_ORDERS = frozenset({"orders", "allocation_id"})  # what no other object has
+
+_Line = TypeVar("_Line")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,15 @@ class Reading:
     named: tuple[UUID, ...] = ()
     announced: str = ""
 
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Return the attributes that could not be read, those of an execution with its id."""
+        return tuple(
+            name if fact is self.facts[0] else f"{name} of execution {str(fact.id)[:8]}"
+            for fact in self.facts
+            for name in fact.unreadable
+        )
+
 
 def tie(event_id: UUID | None, payload: bytes) -> str:
     """Return what tells two facts of the same rank and version apart, whatever came first."""
@@ -57,7 +84,7 @@ def dump(value: object) -> bytes:
     try:
         return json.dumps(value).encode("ascii")
     except RecursionError:
-        raise UnreadableError("it is nested too deeply") from None
+        raise UnreadableError(f"it is {TOO_DEEP}") from None
 
 
 def event_id(member: object, text: bytes) -> UUID:
@@ -77,11 +104,11 @@ def topic(type_: str) -> str:
 def type_of(event: object) -> str:
     """Return the type of an event that cannot be read, where that much can be told."""
     claimed = event.get("type") if isinstance(event, dict) else None
-    return clean(claimed, 64) if isinstance(claimed, str) else ""
+    return clean(claimed, WORD) if isinstance(claimed, str) else ""
 
 
 def created_at(event: object, *, default: datetime) -> datetime:
-    """Return when an event that cannot be read was created, where that much can be told."""
+    """Return when an event was created, where that much can be told; ``default`` is when we learned it."""
     return _moment_or(event, "created_at", default) if isinstance(event, dict) else default
 
 
@@ -89,39 +116,46 @@ def describe_event(event: object, *, now: datetime) -> Description:
     """Return what a webhook event is about; raise UnreadableError where that cannot be told."""
     if not isinstance(event, dict):
         raise UnreadableError("the event is not a JSON object")
-    type_ = clean(event.get("type"), 64)
+    type_ = word(event, "type")
     if not type_:
         raise UnreadableError("the event has no type")
     if topic(type_) not in SUBJECTS:
         return Description(type_, "", created_at(event, default=now), None, None)
     if not isinstance(event.get("object"), dict):
         raise UnreadableError(f"the {type_} event has no object")
-    return _describe(type_, event["object"], default=created_at(event, default=now))
+    created = created_at(event, default=now)
+    return _describe(type_, event["object"], default=created, now=now)
 
 
 def describe_answer(kind: Kind, answer: object, *, now: datetime) -> Description:
     """Return what an answer of the API is about; raise UnreadableError where that cannot be told."""
     if not isinstance(answer, dict):
         raise UnreadableError("the answer is not a JSON object")
-    return _describe(kind, answer, default=now)
+    return _describe(kind, answer, default=now, now=now)
 
 
 def read(
-    payload: bytes,
+    value: Any,
     *,
     type_: str,
     version: datetime,
     is_answer: bool,
     tie: str,
-    order_id: UUID | None,
+    known_at: datetime,
 ) -> Reading:
-    """Return all that a stored payload says; ``version`` is the entry's ``occurred_at``."""
-    value = json.loads(payload, parse_float=str)
-    upstream = value if is_answer else value["object"]
+    """Return all that a payload says, parsed, without a fact where its topic has none.
+
+    ``version`` is the entry's ``occurred_at``, ``known_at`` its ``recorded_at``. Raises
+    UnreadableError without an id or a status; any other attribute is read by itself.
+    """
+    upstream = value if is_answer else value.get("object") if isinstance(value, dict) else None
+    if not isinstance(upstream, dict):
+        raise UnreadableError("it has no object")
     reader = READERS.get(topic(type_))
     if reader is None:
-        return Reading(named=(order_id,) if order_id else ())
-    facts, listings, named = reader(upstream, _Stamp(version, is_answer, tie))
+        return Reading()
+    stamp = _Stamp(sane(version, known_at) or known_at, is_answer, tie, known_at)
+    facts, listings, named = reader(upstream, stamp)
     word = "" if is_answer or topic(type_) == Kind.EXECUTION else type_.rpartition(".")[2].upper()
     return Reading(facts, listings, named, word if word in KNOWN_STATUSES else "")
 
@@ -131,8 +165,19 @@ class _Stamp:
     version: datetime
     is_answer: bool
     tie: str
+    known_at: datetime
 
-    def fact(self, kind: Kind, upstream: Mapping[str, Any], **more: UUID | None) -> Fact:
+    def fact(
+        self,
+        kind: Kind,
+        upstream: Mapping[str, Any],
+        *,
+        odd: Sequence[str] = (),
+        order_id: UUID | None = None,
+    ) -> Fact:
+        """Return a fact with what can be read; ``odd`` are lists with lines that could not be."""
+        fixed, odd_fixed = self._read(FIXED[kind], upstream)
+        current, odd_current = self._read(CURRENT[kind], upstream)
         return Fact(
             kind=kind,
             id=uuid(upstream, "id", required=True),
@@ -140,21 +185,45 @@ class _Stamp:
             version=self.version,
             is_answer=self.is_answer,
             tie=self.tie,
-            fixed={name: column(upstream, name) for name, column in FIXED[kind].items()},
-            current={name: column(upstream, name) for name, column in CURRENT[kind].items()},
-            **more,
+            fixed=fixed,
+            current=current,
+            order_id=order_id,
+            unreadable=(*odd_fixed, *odd_current, *odd),
         )
+
+    def _read(
+        self, columns: Mapping[str, Column], upstream: Mapping[str, Any]
+    ) -> tuple[dict[str, object], list[str]]:
+        read: dict[str, object] = {}
+        odd = []
+        for name, column in columns.items():
+            told = NAMES.get(name, name)
+            try:
+                value = column(upstream, told)
+            except UnreadableError:
+                odd.append(told)
+            else:
+                read[name] = self._known(value) if isinstance(value, date) else value
+        return read, odd
+
+    def _known(self, value: date) -> date | None:
+        """Return a moment or a day; None for one that cannot have been known when it was told."""
+        if isinstance(value, datetime):
+            return sane(value, self.known_at)
+        return value if value <= (self.known_at + AHEAD).date() else None
 
 
 _Said = tuple[tuple[Fact, ...], tuple[Listing, ...], tuple[UUID, ...]]
 
 
-def _describe(type_: str, upstream: Mapping[str, Any], *, default: datetime) -> Description:
+def _describe(
+    type_: str, upstream: Mapping[str, Any], *, default: datetime, now: datetime
+) -> Description:
     portfolio_order_id, order_id = SUBJECTS[topic(type_)](upstream)
     return Description(
         type=type_,
         status=_status_or_blank(upstream),
-        occurred_at=_moment_or(upstream, "updated_at", default),
+        occurred_at=_moment_or(upstream, "updated_at", default, known_at=now),
         portfolio_order_id=portfolio_order_id,
         order_id=order_id,
         reason=_reason(upstream) if topic(type_) == CANCELLATION else "",
@@ -167,30 +236,65 @@ def _reason(rejected: Mapping[str, Any]) -> str:
 
 
 def _read_portfolio_order(upstream: Mapping[str, Any], stamp: _Stamp) -> _Said:
-    fact = stamp.fact(Kind.PORTFOLIO_ORDER, upstream)
+    listed, odd = _each(upstream, "orders", _listed)
+    fact = stamp.fact(Kind.PORTFOLIO_ORDER, upstream, odd=odd)
     listings = tuple(
         Listing(
-            order_id=uuid(line, "id", required=True),
+            order_id=order_id,
             portfolio_order_id=fact.id,
-            status=_status(Kind.ORDER, line),
-            side=clean(line.get("side"), 8),
+            status=status,
+            side=side,
+            fact=fact.key,
         )
-        for line in lines(upstream, "orders")
+        for order_id, status, side in listed
     )
     return (fact,), listings, ()
 
 
+def _listed(line: Mapping[str, Any]) -> tuple[tuple[UUID, str, str], bool]:
+    """Return what a line says of an order, and whether that is whole: it needs but an id to be one."""
+    order_id, odd = uuid(line, "id", required=True), False
+    said = {"status": "", "side": ""}
+    for name in said:
+        try:
+            said[name] = word(line, name)
+        except UnreadableError:
+            odd = True
+    return (order_id, said["status"], said["side"]), bool(said["status"]) and not odd
+
+
 def _read_order(upstream: Mapping[str, Any], stamp: _Stamp) -> _Said:
-    fact = stamp.fact(Kind.ORDER, upstream)
-    executions = (
-        stamp.fact(Kind.EXECUTION, line, order_id=fact.id) for line in lines(upstream, "executions")
+    order_id = uuid(upstream, "id", required=True)
+    executions, odd = _each(
+        upstream,
+        "executions",
+        lambda line: (stamp.fact(Kind.EXECUTION, line, order_id=order_id), True),
     )
-    return (fact, *executions), (), ()
+    return (stamp.fact(Kind.ORDER, upstream, odd=odd), *executions), (), ()
 
 
 def _read_execution(upstream: Mapping[str, Any], stamp: _Stamp) -> _Said:
     order_id = uuid(upstream, "order_id", required=True)
     return (stamp.fact(Kind.EXECUTION, upstream, order_id=order_id),), (), (order_id,)
+
+
+def _each(
+    upstream: Mapping[str, Any],
+    name: str,
+    read_line: Callable[[Mapping[str, Any]], tuple[_Line, bool]],
+) -> tuple[list[_Line], Sequence[str]]:
+    """Return the lines of a list that can be read, and its name where that is not all of it."""
+    found = []
+    objects, is_whole = lines(upstream, name)
+    for line in objects:
+        try:
+            said, line_is_whole = read_line(line)
+        except UnreadableError:
+            is_whole = False
+            continue
+        found.append(said)
+        is_whole &= line_is_whole
+    return found, () if is_whole else (name,)
 
 
 READERS = {
@@ -199,36 +303,66 @@ READERS = {
     "EXECUTION": _read_execution,
 }
 
+
+def _subject_of_cancellation(upstream: Mapping[str, Any]) -> tuple[UUID | None, UUID | None]:
+    """Return what a refused cancellation is about: what it names, else the object that it is.
+
+    Its fields are not documented; an id of its own names nothing where another field names something.
+    """
+    for name in ("order", "portfolio_order"):
+        if named := _named_in_cancellation(upstream, name):
+            return (None, named) if name == "order" else (named, None)
+    own = uuid(upstream, "id", required=True)
+    return (own, None) if OF_PORTFOLIO_ORDERS & upstream.keys() else (None, own)
+
+
+def _named_in_cancellation(upstream: Mapping[str, Any], name: str) -> UUID | None:
+    """Return the id that stands under ``order_id``, under ``order``, or in the object there."""
+    inner = upstream.get(name)
+    nested = _uuid_or_none(inner, "id") if isinstance(inner, dict) else None
+    return _uuid_or_none(upstream, f"{name}_id") or nested or _uuid_or_none(upstream, name)
+
+
 # Topic -> (portfolio_order_id, order_id) of what an entry is about; at most one is set.
 SUBJECTS: dict[str, Callable[[Mapping[str, Any]], tuple[UUID | None, UUID | None]]] = {
     "PORTFOLIO_ORDER": lambda it: (uuid(it, "id", required=True), None),
     "ORDER": lambda it: (None, uuid(it, "id", required=True)),
     "EXECUTION": lambda it: (None, uuid(it, "order_id", required=True)),
-    CANCELLATION: lambda it: (None, uuid(it, "order_id") or uuid(it, "id", required=True)),
+    CANCELLATION: _subject_of_cancellation,
     REBALANCING: lambda it: (uuid(it, "portfolio_order_id", required=True), None),
 }
 
 
 def _status(kind: Kind, upstream: Mapping[str, Any]) -> str:
-    status = clean(upstream.get("status"), 32)
+    status = word(upstream, "status")
     if not status:
-        raise UnreadableError(
-            f"the {kind.lower().replace('_', ' ')} {upstream.get('id')} has no status"
-        )
+        noun, pk = kind.lower().replace("_", " "), upstream.get("id")
+        named = f"{noun} {shown(pk)}" if pk else noun
+        raise UnreadableError(f"the {named} has no status")
     return status
 
 
 def _status_or_blank(upstream: Mapping[str, Any]) -> str:
     """Return the status, or "": a bad one is told when the entry is read, with its subject known."""
     try:
-        return clean(upstream.get("status"), 32)
+        return word(upstream, "status")
     except UnreadableError:
         return ""
 
 
-def _moment_or(upstream: Mapping[str, Any], name: str, default: datetime) -> datetime:
-    """Return a moment, or ``default``: a bad one is told when the entry is read, with its subject known."""
+def _uuid_or_none(upstream: Mapping[str, Any], name: str) -> UUID | None:
     try:
-        return moment(upstream, name) or default
+        return cast("UUID | None", uuid(upstream, name))
+    except UnreadableError:
+        return None
+
+
+def _moment_or(
+    upstream: Mapping[str, Any], name: str, default: datetime, *, known_at: datetime | None = None
+) -> datetime:
+    """Return a moment, or ``default`` where it is unknown; a bad one is told when the entry is read."""
+    try:
+        found = moment(upstream, name)
     except UnreadableError:
         return default
+    return (found and sane(found, known_at or default)) or default

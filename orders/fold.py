@@ -7,10 +7,20 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from orders.lifecycle import CONFLICT, MISTRADE, UNKNOWN_STATUS, Kind, expected, rank
+from orders.attributes import ALL, CURRENT, parsed_uuid, says_same
+from orders.lifecycle import (
+    CANCELLED_EXECUTED,
+    CONFLICT,
+    MISTRADE,
+    UNKNOWN_STATUS,
+    UNREADABLE_ATTRIBUTE,
+    Kind,
+    expected,
+    rank,
+)
 
 PORTFOLIO_FLOWS = frozenset({"PORTFOLIO", "PORTFOLIO_REBALANCING"})
 MOMENTS = {
@@ -19,13 +29,24 @@ MOMENTS = {
     "SETTLED": "settled_at",
     "CANCELLED": "cancelled_at",
 }
+LISTED = (
+    "-"  # begins the key of a line of a list: below every own fact, whose key begins with a digit
+)
 
 
 class Row(Protocol):
-    """What every folded row has."""
+    """What every folded row has.
+
+    ``attribute_facts`` names the attributes that the fact of the row did not give, each with the
+    key of the fact that did: ``attribute_facts()`` reads it. ``unreadable`` names those of the fact
+    of the row that could not be read, with spaces between: whatever lesser facts said, it is the
+    newest word that is incomplete.
+    """
 
     status: str
     fact: str
+    attribute_facts: str
+    unreadable: str
 
 
 class TrackedRow(Row, Protocol):
@@ -35,6 +56,7 @@ class TrackedRow(Row, Protocol):
     problems: int
     processing_at: datetime | None
     filled_at: datetime | None
+    is_fill_derived: bool
     cancelled_at: datetime | None
 
 
@@ -45,14 +67,16 @@ class OrderRow(TrackedRow, Protocol):
     client_reference: str
     initiation_flow: str
     portfolio_order_id: UUID | None
+    listed_in: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
     """What somebody said about one object, and how far it counts.
 
-    ``fixed`` attributes never change upstream, ``current`` ones are those of this version.
-    ``order_id`` names the order of an execution.
+    ``fixed`` attributes never change upstream, ``current`` ones are those of this version; one that
+    is missing was not said, or could not be read: ``unreadable`` names those. ``order_id`` names the
+    order of an execution.
     """
 
     kind: Kind
@@ -64,6 +88,7 @@ class Fact:
     fixed: Mapping[str, object] = field(default_factory=dict)
     current: Mapping[str, object] = field(default_factory=dict)
     order_id: UUID | None = None
+    unreadable: tuple[str, ...] = ()
 
     @property
     def rank(self) -> int:
@@ -82,12 +107,21 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One line of a portfolio order's list of orders: not an own fact of the order."""
+    """One line of a portfolio order's list of orders: not an own fact of the order.
+
+    ``fact`` is the key of the portfolio order's fact that it is a part of.
+    """
 
     order_id: UUID
     portfolio_order_id: UUID
     status: str
     side: str
+    fact: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return what lines of lists are compared by where they give an attribute: the greatest counts."""
+        return f"{LISTED}{self.fact}"
 
 
 def rank_of(key: str) -> int:
@@ -108,18 +142,14 @@ def is_proven(kind: Kind, row: Row) -> bool:
 
 def fold(row: Row, fact: Fact) -> bool:
     """Fold one own fact into ``row``; return whether its state changed (``fact`` aside)."""
-    changed = False
     key = fact.key
     wins = key > row.fact
+    changed = _attributes(row, fact, key, wins=wins)
     if wins:
         row.fact = key
+        changed |= _set(row, "unreadable", " ".join(sorted(fact.unreadable)))
         if fact.rank >= rank(fact.kind, row.status):  # else a listing that ranks higher stands
             changed |= _set(row, "status", fact.status)
-        for name, value in fact.current.items():
-            changed |= _set(row, name, value)
-    for name, value in fact.fixed.items():
-        if not _blank(value) and (wins or _blank(getattr(row, name))):
-            changed |= _set(row, name, value)
     if fact.kind is not Kind.EXECUTION:
         changed |= _moment(row, fact) | _problem(
             row, UNKNOWN_STATUS, here=not fact.rank, sticky=True
@@ -127,8 +157,70 @@ def fold(row: Row, fact: Fact) -> bool:
     return changed
 
 
+def attribute_facts(row: Row) -> dict[str, str]:
+    """Return the attributes that the row's fact did not give, each with the key of the fact that did.
+
+    "" for a current attribute that no fact has given yet. Most often there are none at all.
+    """
+    if not row.attribute_facts:
+        return {}
+    lines = (line.partition(" ") for line in row.attribute_facts.split("\n"))
+    return {name: key for name, _, key in lines if name}
+
+
+def _attributes(row: Row, fact: Fact, key: str, *, wins: bool) -> bool:
+    """Let the greatest fact that gives an attribute decide it, each attribute by itself.
+
+    A fixed attribute is given by a fact that has it, a current one by a fact that could be read:
+    there a blank is a value.
+    """
+    given = {it: value for it, value in fact.fixed.items() if value is not None and value != ""}
+    given.update(fact.current)
+    before = attribute_facts(row)
+    after = _not_given(row, fact, given, before) if wins else dict(before)
+    changed = False
+    for name, value in given.items():
+        if not wins:
+            unknown = name not in fact.current and _blank(getattr(row, name))
+            if key <= before.get(name, "" if unknown else row.fact):
+                continue
+            after[name] = key
+        held = getattr(row, name)
+        if held is not value and held != value:
+            setattr(
+                row, name, value
+            )  # as it was written, though another spelling tells nothing new
+            changed |= not says_same(name, held, value)
+    _remember(row, after)
+    return changed
+
+
+def _not_given(
+    row: Row, fact: Fact, given: Mapping[str, object], before: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the attributes that a winning fact does not give, each with the key of the fact that did."""
+    if len(given) == len(ALL[fact.kind]):
+        return {}
+    return {
+        name: before.get(name, row.fact)
+        for name in ALL[fact.kind]
+        if name not in given
+        and (name in before or name in CURRENT[fact.kind] or not _blank(getattr(row, name)))
+    }
+
+
+def _write(row: Row, name: str, value: object) -> bool:
+    """Set an attribute as it was written; return whether it says another than before: 2.50 tells nothing new of 2.5."""
+    held = getattr(row, name)
+    return _set(row, name, value) and not says_same(name, held, value)
+
+
+def _remember(row: Row, keys: Mapping[str, str]) -> None:
+    row.attribute_facts = "\n".join(sorted(f"{name} {key}" for name, key in keys.items()))
+
+
 def fold_listing(order: OrderRow, listing: Listing) -> bool:
-    """Fold a line of a portfolio order's list; it counts only where it ranks above the own facts."""
+    """Fold a line of a portfolio order's list; its status counts only where it ranks above the own facts."""
     own, listed = rank_of(order.fact), rank(Kind.ORDER, listing.status)
     changed = False
     if listed > own:
@@ -139,26 +231,41 @@ def fold_listing(order: OrderRow, listing: Listing) -> bool:
             or _listed_key(listing.status) > _listed_key(order.status)
         ):
             changed |= _set(order, "status", listing.status)
-    if listing.side and not order.side:
+    known = attribute_facts(order)
+    decided = known.get("side", order.fact if order.side else "")
+    if listing.side and (listing.key, listing.side) > (decided, order.side):
         changed |= _set(order, "side", listing.side)
-    return changed | _problem(order, UNKNOWN_STATUS, here=not listed, sticky=True)
+        _remember(order, known | {"side": listing.key})
+    is_unknown = bool(listing.status) and not listed  # without a status it says nothing of it
+    return changed | _problem(order, UNKNOWN_STATUS, here=is_unknown, sticky=True)
 
 
 def own_parent(client_reference: str, initiation_flow: str) -> UUID | None:
     """Return the portfolio order that an order itself names, if it does."""
-    if initiation_flow not in PORTFOLIO_FLOWS:
-        return None
+    return reference_id(client_reference) if initiation_flow in PORTFOLIO_FLOWS else None
+
+
+def reference_id(client_reference: str) -> UUID | None:
+    """Return the id that a client reference is, if it is one."""
     try:
-        return UUID(client_reference)
+        return parsed_uuid(client_reference) if client_reference else None
     except ValueError:
         return None
 
 
 def link(order: OrderRow, listed_in: UUID | None = None) -> bool:
     """Link an order to the portfolio order it names, else to the one that lists it (several: the least id)."""
+    listed = [known for known in (order.listed_in, listed_in) if known]
+    order.listed_in = min(listed, default=None)
     own = own_parent(order.client_reference, order.initiation_flow)
-    listed = [known for known in (order.portfolio_order_id, listed_in) if known]
-    return _set(order, "portfolio_order_id", own or min(listed, default=None))
+    return _set(order, "portfolio_order_id", own or order.listed_in)
+
+
+def keep_list(order: OrderRow) -> None:
+    """Note who lists an order that an earlier release wrote: it named no parent itself, and yet has one."""
+    own = own_parent(order.client_reference, order.initiation_flow)
+    if not own and not order.listed_in:
+        order.listed_in = order.portfolio_order_id
 
 
 def announce(row: TrackedRow, word: str) -> None:
@@ -172,16 +279,37 @@ def misses(kind: Kind, row: TrackedRow) -> bool:
     return not words <= set(row.announced.split())
 
 
-def settle(row: TrackedRow, execution_statuses: AbstractSet[str]) -> bool:
-    """Set or clear what several facts together say: a conflict, a mistrade. Return whether it changed."""
+def told_filled_at(row: Any) -> datetime | None:
+    """Return when the broker said that an order was filled; None where that is only derived: see ``orders.fills``."""
+    told: datetime | None = None if row.is_fill_derived else row.filled_at
+    return told
+
+
+def settle(
+    row: TrackedRow,
+    execution_statuses: AbstractSet[str],
+    *,
+    executions_are_readable: bool = True,
+    is_executed_in_full: bool | None = None,
+) -> bool:
+    """Set or clear what several facts together say: a conflict, a mistrade. Return whether it changed.
+
+    ``is_executed_in_full``: the executions that count come to all that was ordered. None for a
+    portfolio order: that follows from its orders, see ``orders.from_orders``.
+    """
+    odd = bool(row.unreadable) or not executions_are_readable
+    unreadable = _problem(row, UNREADABLE_ATTRIBUTE, here=odd)
     conflict = _problem(row, CONFLICT, here=bool(row.fact) and _conflicts(row))
     mistrade = row.status == "FILLED" and "CANCELLED" in execution_statuses
-    return conflict | _problem(row, MISTRADE, here=mistrade)
+    in_vain = row.status == "CANCELLED" and bool(is_executed_in_full)
+    executed = is_executed_in_full is not None and _problem(row, CANCELLED_EXECUTED, here=in_vain)
+    return unreadable | conflict | executed | _problem(row, MISTRADE, here=mistrade)
 
 
 def _conflicts(row: TrackedRow) -> bool:
     """Return whether filled and cancelled were both told, and no later answer of the API has decided."""
-    ends = [moment for name in ("filled_at", "settled_at") if (moment := getattr(row, name, None))]
+    told = (told_filled_at(row), getattr(row, "settled_at", None))
+    ends = [moment for moment in told if moment]
     if not (row.cancelled_at and ends):
         return False
     decided_at, is_answer, _ = told_by(row.fact)
@@ -196,8 +324,11 @@ def _moment(row: Row, fact: Fact) -> bool:
     name = MOMENTS.get(fact.status, "")
     if not hasattr(row, name or "-"):
         return False
-    earliest = getattr(row, name)
-    return _set(row, name, fact.version) if earliest is None or fact.version < earliest else False
+    is_fill = name == "filled_at"
+    earliest = told_filled_at(row) if is_fill else getattr(row, name)
+    if earliest is not None and fact.version >= earliest:
+        return False
+    return _set(row, name, fact.version) | (is_fill and _set(row, "is_fill_derived", False))
 
 
 def _problem(row: Row, bit: int, *, here: bool, sticky: bool = False) -> bool:
@@ -212,7 +343,8 @@ def _blank(value: object) -> bool:
 
 
 def _set(row: Row, name: str, value: object) -> bool:
-    if getattr(row, name) == value:
+    held = getattr(row, name)
+    if held is value or held == value:
         return False
     setattr(row, name, value)
     return True

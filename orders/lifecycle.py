@@ -34,13 +34,8 @@ CONFLICT = 1  # filled and cancelled were both reported
 UNKNOWN_STATUS = 2  # a word that this release does not know was reported
 MISTRADE = 4  # an execution was cancelled after the order was filled
 NOT_FOUND = 8  # upstream answered 404 to the last ask
-
-PROBLEMS = {
-    CONFLICT: "filled and cancelled were both reported",
-    UNKNOWN_STATUS: "a status this release does not know was reported",
-    MISTRADE: "an execution was cancelled after the order was filled",
-    NOT_FOUND: "not found at the broker",
-}
+UNREADABLE_ATTRIBUTE = 16  # of the newest report of it, or of one of its executions
+CANCELLED_EXECUTED = 32  # cancelled, and yet all that was ordered was executed
 
 DOUBT = timedelta(seconds=60)  # first wait where what we hold is known to be incomplete
 RESTS = 4  # longest waits between asks about what may rest for days: 24 h with 6 h
@@ -96,15 +91,18 @@ def next_check(
     ``checks`` is how often it was asked since the last news; the wait doubles with each, from
     ``first`` (a minute where what we hold is ``doubtful``: a conflict, an order that is only named
     or known from its parent's list alone, an unknown parent) up to ``longest``. What may rest for
-    days (settling, LIMIT and STOP orders) is asked every fourth ``longest``: once a day.
+    days (settling, LIMIT and STOP orders) is asked every fourth ``longest``: once a day. So is, in
+    the end, what is doubtful and rests or has ended: upstream may never tell which word counts.
 
     ``owed``: upstream has not told that each execution has settled. What has ended is asked for that
     too, as what settles; where the portfolio order has settled, as what is open; ``MOST_OWED`` times.
     """
     if is_final(kind, status) and not doubtful and (not owed or checks >= MOST_OWED):
         return None
-    if (status in MAY_SETTLE or resting) and not doubtful:
+    may_rest = status in MAY_SETTLE or resting
+    if may_rest and not doubtful:
         return now + RESTS * longest * jitter(pk)
     wait = min(DOUBT, first) if doubtful else first
+    most = RESTS * longest if doubtful and (may_rest or is_final(kind, status)) else longest
     grown: timedelta = wait * 2 ** min(checks, 20)
-    return now + min(grown, longest) * jitter(pk)
+    return now + min(grown, most) * jitter(pk)

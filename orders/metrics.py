@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from backoffice import health
 from backoffice.together import Rows, ask, first
+from orders import intake
 from orders.models import (
     Cancellation,
     JournalEntry,
@@ -51,20 +52,22 @@ class OrdersCollector(Collector):
 
 
 AGES = {
+    "unread": "Age of the oldest delivery that is stored and not read yet",
     "pending": "Age of the head of the queue of entries",
-    "placements_unknown": "Age of the oldest placement of unknown fate, from its first attempt on",
+    "placements_unknown": "Age of the oldest placement without a confirmed result, from its first attempt on",
     "cancellations": "Age of the oldest cancellation under way",
 }
 TEXTS = {
+    "unread": "Deliveries that are stored and not read yet",
     "pending": "Journal entries that wait to be applied",
     "quarantined": "Journal entries that could not be applied",
     "open": "Portfolio orders that are new or processing",
-    "stale": "Portfolio orders without news for longer than their pace",
+    "stale": "Stale portfolio orders: unchanged for longer than expected",
     "due": "Portfolio orders and orders to ask the broker about now",
     "overdue": "Those that have been due for more than 5 minutes: the poller is dead or too slow",
     "placements_proposed": "Placements that wait for another person's approval",
     "placements_ready": "Placements that are to be sent for the first time",
-    "placements_unknown": "Placements sent, of which nobody knows what became",
+    "placements_unknown": "Placements sent, without a confirmed result",
     "cancellations": "Cancellations that are to be sent, or taken and not ended yet",
 }
 
@@ -76,6 +79,7 @@ def _questions(now: Any) -> dict[str, Any]:
     unknown = placements.of_unknown_fate(now=now)
     cancelling = Cancellation.objects.filter(next_attempt_at__isnull=False)
     return {
+        **intake.questions(),
         "placements_proposed": Rows(placements.filter(state=PlacementState.PROPOSED)),
         "placements_ready": Rows(placements.filter(state=PlacementState.READY)),
         "placements_unknown": Rows(unknown),

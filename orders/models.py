@@ -1,20 +1,37 @@
 """What we hold of orders, and the journal it is folded from. Source of every column: the model's section 1."""
 
 from typing import ClassVar, Self
+from uuid import UUID
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
+from backoffice.beginnings import Bytewise
+from backoffice.moments import DayField, MomentField, MomentIndex, newest_first
+from orders.audit.kinds import DESKS_OWN, STAFF_ACTIONS
+from orders.audit.models import StepDetail
 from orders.cancelling.models import Cancellation, CancellationState
 from orders.executions import OVER
 from orders.lifecycle import OPEN_STATUSES, SETTLING
 from orders.placing.models import Placement, PlacementState
 from orders.reconciliation.models import Finding, Reconciliation
-from orders.tracked import Source, Tracked, amount, moment, text, tracked_indexes
+from orders.request_ids import request_id_in
+from orders.tracked import (
+    Source,
+    Tracked,
+    amount,
+    attribute_facts,
+    moment,
+    text,
+    tracked_indexes,
+    unreadable,
+)
 
 __all__ = [  # those of packages too, for Django looks for models here
     "Cancellation", "CancellationState", "Execution", "Finding", "JournalEntry", "Order", "Outcome",
-    "Placement", "PlacementState", "PortfolioOrder", "Reconciliation",
+    "Placement", "PlacementState", "PortfolioOrder", "Pulse", "Reconciliation", "StaffAction",
+    "StepDetail",
 ]  # fmt: skip
 
 
@@ -26,6 +43,10 @@ class Outcome(models.TextChoices):
     NO_CHANGE = "NO_CHANGE", "No change"
     IGNORED = "IGNORED", "Ignored"
     QUARANTINED = "QUARANTINED", "Quarantined"
+    DISMISSED = (
+        "DISMISSED",
+        "Dismissed",
+    )  # was quarantined, and staff decided that it need not be applied
     FAILED = "FAILED", "Failed"
     NOTED = "NOTED", "Noted"
 
@@ -36,18 +57,22 @@ OTHER_TOPIC = (
     & ~Q(type__startswith="ORDER.")
     & ~Q(type__startswith="PORTFOLIO_ORDER.")
 )
+RARE_TOPIC = OTHER_TOPIC & ~Q(type__startswith="EXECUTION.")
+
+REQUEST_ID = request_id_in("message")
+VENUE = Bytewise("venue_id")  # an id of the broker's, or a word
 
 
 class PortfolioOrder(Tracked):
     """An order for a whole portfolio, which upstream splits into orders."""
 
     allocation_id = models.UUIDField(null=True, blank=True)
-    type = text(16)
+    type = text()
     settled_at = moment()
-    cancellation_details = models.TextField(blank=True, default="")
+    cancellation_details = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
-        ordering: ClassVar = ["-created_at", "-id"]
+        ordering: ClassVar = [newest_first("created_at"), "-id"]
         permissions: ClassVar = [
             ("refetch_portfolioorder", "Can refetch orders from the broker"),
             ("export_history", "Can export orders and their history"),
@@ -56,14 +81,22 @@ class PortfolioOrder(Tracked):
         ]
         indexes: ClassVar = [
             *tracked_indexes("portfolioorder"),
-            models.Index(
-                F("status"), F("created_at").desc(), F("id").desc(), name="portfolioorder_status"
+            MomentIndex(
+                F("status"),
+                newest_first("created_at"),
+                F("id").desc(),
+                name="portfolioorder_by_status",
             ),
             models.Index(
                 fields=["client_reference"],
                 opclasses=["varchar_pattern_ops"],  # searched by its beginning, in any collation
                 condition=~Q(client_reference=""),
                 name="portfolioorder_reference",
+            ),
+            models.Index(
+                fields=["allocation_id"],
+                condition=Q(allocation_id__isnull=False),
+                name="portfolioorder_allocation",
             ),
             models.Index(
                 fields=["status", "news_at"],
@@ -73,6 +106,7 @@ class PortfolioOrder(Tracked):
             models.Index(
                 fields=["problems"], condition=Q(problems__gt=0), name="portfolioorder_problems"
             ),
+            models.Index(Coalesce("filled_at", "settled_at"), name="portfolioorder_done_at"),
         ]
 
 
@@ -88,21 +122,29 @@ class Order(Tracked):
         db_constraint=False,  # it may name a portfolio order that is not here yet
         db_index=False,
     )
-    instrument_id = text(12)
-    side = text(8)
-    order_type = text(8)
-    execution_flow = text(24)
+    listed_in = models.UUIDField(null=True, blank=True, editable=False)  # the least of several
+    instrument_id = text()
+    side = text()
+    order_type = text()
+    execution_flow = text()
     quantity = amount()
     limit_price = amount()
     stop_price = amount()
     fee = amount()
 
     class Meta:
-        ordering: ClassVar = ["-created_at", "-id"]
+        ordering: ClassVar = [newest_first("created_at"), "-id"]
         indexes: ClassVar = [
             *tracked_indexes("order"),
             models.Index(fields=["portfolio_order", "status"], name="order_portfolio_order"),
-            models.Index(F("instrument_id"), F("created_at").desc(), name="order_instrument"),
+            MomentIndex(F("instrument_id"), newest_first("created_at"), name="order_by_instrument"),
+            models.Index(
+                fields=["client_reference"],
+                opclasses=["varchar_pattern_ops"],
+                # Elsewhere it is the id of the portfolio order, which has a column of its own.
+                condition=~Q(client_reference="") & ~Q(initiation_flow="PORTFOLIO"),
+                name="order_reference",
+            ),
             models.Index(
                 fields=["portfolio_order"], condition=Q(problems__gt=0), name="order_problems"
             ),
@@ -118,34 +160,66 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
 
 
 class Execution(models.Model):
-    """A trade that filled an order or a part of it."""
+    """A trade that filled an order or a part of it. Several orders may report one: each has a row of it.
+
+    ``execution_id`` is upstream's id; None where ``id`` is, as it is for the first of these orders.
+    """
 
     id = models.UUIDField(primary_key=True, editable=False)
+    execution_id = models.UUIDField(null=True, blank=True, editable=False)
     order = models.ForeignKey(
-        Order, models.DO_NOTHING, related_name="executions", db_constraint=False
+        Order,
+        models.DO_NOTHING,
+        related_name="executions",
+        db_constraint=False,
+        db_index=False,  # the constraint serves
     )
-    status = text(32)
+    status = text()
     fact = text(80)
-    side = text(8)
-    currency = text(3)
+    attribute_facts = attribute_facts()
+    unreadable = unreadable()
+    side = text()
+    currency = text()
     cash_amount = amount()
     share_quantity = amount()
     price = amount()
-    venue_id = text(64)
+    venue_id = text()
     transaction_time = moment()
     tax = amount()
-    settlement_date = models.DateField(null=True, blank=True)
+    settlement_date = DayField(null=True, blank=True)
 
     objects = ExecutionQuerySet.as_manager()
 
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                "order", Coalesce("execution_id", "id"), name="execution_of_order"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["execution_id"],
+                condition=Q(execution_id__isnull=False),
+                name="execution_shared",
+            ),
+            models.Index(VENUE, name="execution_venue"),
+        ]
+
     def __str__(self) -> str:
-        return str(self.pk)
+        return str(self.upstream_id)
+
+    @property
+    def upstream_id(self) -> UUID:
+        """Return upstream's id."""
+        return self.execution_id or self.id
 
 
 class JournalEntry(models.Model):
     """One thing we learned, tried or did. Never deleted; only outcome, applied_at and message change.
 
-    Of an event that could not be read, also what it is about, once a release can read it.
+    A webhook event is written once, with its outcome; what has to wait (an answer, an event whose row
+    somebody holds) is PENDING until it is applied. Of an event that could not be read also what it
+    is about changes, once a release can read it.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -159,15 +233,15 @@ class JournalEntry(models.Model):
     event_id = models.UUIDField(null=True, blank=True, unique=True)
     repeat_of = models.UUIDField(null=True, blank=True)
     delivery_id = models.BigIntegerField(null=True, blank=True)
-    type = text(64)
-    status = text(32)
-    occurred_at = models.DateTimeField()
-    recorded_at = models.DateTimeField()
+    type = text()
+    status = text()
+    occurred_at = MomentField()
+    recorded_at = MomentField()
     applied_at = moment()
     actor = text(150)
-    message = models.TextField(blank=True, default="")
+    message = models.TextField(blank=True, default="", db_default="")
     payload = models.BinaryField(
-        default=b"", editable=False
+        default=b"", db_default=b"", editable=False
     )  # JSON, ASCII; jsonb refuses what upstream may send
 
     class Meta:
@@ -206,6 +280,9 @@ class JournalEntry(models.Model):
             models.Index(
                 fields=["id"], condition=Q(outcome="QUARANTINED"), name="journalentry_quarantined"
             ),
+            models.Index(
+                F("id").desc(), condition=Q(outcome="DISMISSED"), name="journalentry_dismissed"
+            ),
             models.Index(fields=["recorded_at"], name="journalentry_recorded"),
             models.Index(  # few among many webhooks: the dashboard counts and finds them
                 fields=["recorded_at"],
@@ -226,7 +303,48 @@ class JournalEntry(models.Model):
                 name="journalentry_outcome_rare",
             ),
             models.Index(F("id").desc(), condition=OTHER_TOPIC, name="journalentry_other_topic"),
+            models.Index(F("id").desc(), condition=RARE_TOPIC, name="journalentry_rare_topic"),
+            # The list of what staff did, and its filters.
+            models.Index(F("id").desc(), condition=STAFF_ACTIONS, name="journalentry_staff"),
+            models.Index(
+                F("actor"), F("id").desc(), condition=STAFF_ACTIONS, name="journalentry_person"
+            ),
+            models.Index(
+                F("type"), F("id").desc(), condition=STAFF_ACTIONS, name="journalentry_action"
+            ),
+            models.Index(
+                REQUEST_ID, condition=~Q(source=Source.WEBHOOK), name="journalentry_request"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_source_display()} {self.type or self.get_outcome_display()}"
+
+
+class StaffActionManager(models.Manager["StaffAction"]):
+    """The entries of the journal that tell what people did."""
+
+    def get_queryset(self) -> models.QuerySet["StaffAction"]:
+        """Return them without what the desk did by itself for somebody."""
+        return super().get_queryset().filter(STAFF_ACTIONS).exclude(DESKS_OWN)
+
+
+class StaffAction(JournalEntry):
+    """An entry of the journal that tells what somebody of the staff did, or tried."""
+
+    objects: ClassVar[StaffActionManager] = StaffActionManager()
+
+    class Meta:
+        proxy = True
+        default_permissions: ClassVar = ["view"]
+
+
+class Pulse(models.Model):
+    """When a worker of a host last swept, by the database's clock, and how far ahead its own was."""
+
+    host = models.CharField(max_length=100, primary_key=True)
+    at = models.DateTimeField()
+    ahead = models.FloatField(db_default=0.0)  # seconds
+
+    def __str__(self) -> str:
+        return f"Pulse of {self.host}"

@@ -9,10 +9,11 @@ from django.conf import settings
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from orders.executions import EXECUTED, REVERSED, is_executed_all_the_same, is_reversed
 from orders.models import Order
 
 # Done first, then what is under way: the bar fills from the left.
-ORDERED = ("SETTLED", "FILLED", "CANCELLED", "PROCESSING", "NEW")
+ORDERED = ("SETTLED", "FILLED", REVERSED, EXECUTED, "CANCELLED", "PROCESSING", "NEW")
 DONE = frozenset({"FILLED", "SETTLED"})
 SEPARATE = 24  # up to so many orders each has a segment of its own, above that each status
 
@@ -31,11 +32,15 @@ class Progress:
     """The orders of a portfolio order, counted by status.
 
     Of ``missed`` an expected webhook never came; ``problems`` are those of all of them, as bits.
+    ``reversed`` of those that are filled do not count as filled: an execution was cancelled since.
+    ``executed`` of those that are cancelled were executed in full all the same.
     """
 
     counts: Mapping[str, int]
     missed: int = 0
     problems: int = 0
+    reversed: int = 0
+    executed: int = 0
 
     @property
     def total(self) -> int:
@@ -44,8 +49,8 @@ class Progress:
 
     @property
     def filled(self) -> int:
-        """The number of them that are filled."""
-        return sum(n for status, n in self.counts.items() if status in DONE)
+        """The number of them that are filled, and whose executions stand."""
+        return sum(n for status, n in self._in_order() if status in DONE)
 
     @property
     def rest(self) -> str:
@@ -58,7 +63,7 @@ class Progress:
 
     @property
     def sentence(self) -> str:
-        """The whole in words: "7 of 12 filled, 2 processing, 3 new"."""
+        """The whole in words: "7 of 12 filled, 1 reversed, 2 processing, 2 new"."""
         return f"{self.filled} of {self.total} filled{self.rest}"
 
     def segments(self, gap: float) -> list[Segment]:
@@ -77,8 +82,25 @@ class Progress:
         return bar
 
     def _in_order(self) -> list[tuple[str, int]]:
-        known = [(status, self.counts[status]) for status in ORDERED if self.counts.get(status)]
-        return known + [item for item in sorted(self.counts.items()) if item[0] not in ORDERED]
+        counts = Counter(self.counts)
+        counts.subtract({"FILLED": self.reversed, "CANCELLED": self.executed})
+        counts.update({REVERSED: self.reversed, EXECUTED: self.executed})
+        counts = +counts
+        known = [(status, counts[status]) for status in ORDERED if counts[status]]
+        return known + [item for item in sorted(counts.items()) if item[0] not in ORDERED]
+
+
+def progress(orders: Iterable[tuple[str, int, int, int]]) -> Progress:
+    """Return the progress of orders told by status, problems, their number and how many miss a webhook."""
+    counts: Counter[str] = Counter()
+    missed = problems = undone = executed = 0
+    for status, bits, n, late in orders:
+        counts[status] += n
+        missed += late
+        problems |= bits
+        undone += n if is_reversed(status, bits) else 0
+        executed += n if is_executed_all_the_same(status, bits) else 0
+    return Progress(counts, missed, problems, undone, executed)
 
 
 def progress_of(portfolio_order_ids: Iterable[UUID]) -> dict[UUID, Progress]:
@@ -90,11 +112,7 @@ def progress_of(portfolio_order_ids: Iterable[UUID]) -> dict[UUID, Progress]:
         .values_list("portfolio_order_id", "status", "problems")
         .annotate(n=Count("pk"), missed=Count("pk", filter=too_long))
     )
-    counts: defaultdict[UUID, Counter[str]] = defaultdict(Counter)
-    missed: Counter[UUID] = Counter()
-    problems: defaultdict[UUID, int] = defaultdict(int)
-    for portfolio_order_id, status, bits, n, late in rows:
-        counts[portfolio_order_id][status] += n
-        missed[portfolio_order_id] += late
-        problems[portfolio_order_id] |= bits
-    return {pk: Progress(of, missed[pk], problems[pk]) for pk, of in counts.items()}
+    found: defaultdict[UUID, list[tuple[str, int, int, int]]] = defaultdict(list)
+    for portfolio_order_id, *told in rows:
+        found[portfolio_order_id].append(tuple(told))
+    return {pk: progress(told) for pk, told in found.items()}

@@ -3,19 +3,20 @@
 Reading is deterministic: without a release that reads more, an event goes back with its reason.
 """
 
-import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 
+from backoffice.foreign_json import parse
 from orders import facts, journal, projection
-from orders.attributes import UnreadableError
+from orders.attributes import clean
+from orders.audit.subjects import Subject
 from orders.models import JournalEntry, Outcome
 from orders.tracked import Source
 
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 MOST = projection.BATCH  # applied again at once: one batch, one transaction
 MOST_READ = 5000  # quarantined events that are grouped by their reason
 REPLAY = "REPLAY"  # type of the entry that says who applied or processed what again
+DISMISS = "DISMISS"  # type of the entry that says who dismissed what
+NAMED = 20  # entries that are named by their numbers where they were dismissed
+LONGEST_REASON = 1000  # characters
 
 # What differs between two events that fail for the same reason: ids, quoted values, long numbers.
 PARTICULAR = re.compile(
@@ -94,8 +98,34 @@ def apply_again(entry_ids: Sequence[int], *, actor: str, now: datetime) -> Resul
     result = retry(entry_ids, now=now)
     if result.total:
         said = f"Applied events in quarantine again: {result.sentence}"
-        journal.record_step(said, actor=actor, now=now, type_=REPLAY)
+        subject = _sole(entry_ids)
+        journal.record_step(said, actor=actor, now=now, type_=REPLAY, subject=subject)
     return result
+
+
+def dismiss(entry_ids: Sequence[int], *, reason: str, actor: str, now: datetime) -> int:
+    """Take events out of quarantine that need not be applied, and record who said so and why; return how many.
+
+    Nothing is deleted: each keeps what it holds and why it could not be applied.
+    """
+    why = clean(reason, LONGEST_REASON).strip()
+    with transaction.atomic():
+        rows = _quarantined().filter(pk__in=entry_ids).select_for_update(no_key=True)
+        ids = list(rows.order_by("pk").values_list("pk", flat=True)[:MOST])
+        count = journal.dismiss(ids, f"Dismissed by {actor}: {why}")
+        if count:
+            events = "1 event" if count == 1 else f"{count:,} events"
+            numbers = ", ".join(f"No. {pk}" for pk in ids[:NAMED])
+            more = f" and {count - NAMED:,} more" if count > NAMED else ""
+            said = f"Dismissed {events} from quarantine: {why} ({numbers}{more})"
+            subject = _sole(ids)
+            journal.record_step(said, actor=actor, now=now, type_=DISMISS, subject=subject)
+    return count
+
+
+def _sole(entry_ids: Sequence[int]) -> Subject | None:
+    """Return the event that a step is about; None for several."""
+    return Subject("entry", str(entry_ids[0])) if len(entry_ids) == 1 else None
 
 
 def retry(entry_ids: Sequence[int], *, now: datetime) -> Result:
@@ -104,20 +134,35 @@ def retry(entry_ids: Sequence[int], *, now: datetime) -> Result:
     What is no quarantined event is passed over: an answer is asked for again, not applied again.
     """
     entries = list(_quarantined().filter(pk__in=entry_ids).order_by("pk")[:MOST])
-    ready = [entry.pk for entry in entries if _is_readable(entry)]
-    journal.replay(ready)
+    ready = _release(entries)
     try:
         projection.drain(now=now, only=ready)
     except (OperationalError, InterfaceError):
         logger.warning("%d events stay pending: the database is busy", len(ready), exc_info=True)
     rows = JournalEntry.objects.filter(pk__in=[entry.pk for entry in entries])
-    became = Counter(rows.values_list("outcome", flat=True))
+    return result_of(rows.values_list("outcome", flat=True))
+
+
+def result_of(outcomes: Iterable[str]) -> Result:
+    """Return what became of events that were in quarantine, by the outcomes they have now."""
+    became = Counter(outcomes)
     return Result(
         applied=became[Outcome.APPLIED],
         no_change=became[Outcome.NO_CHANGE],
         quarantined=became[Outcome.QUARANTINED],
         pending=became[Outcome.PENDING],
     )
+
+
+def release(entry_ids: Sequence[int]) -> None:
+    """Let quarantined events wait to be applied again, those that can be read now."""
+    _release(list(_quarantined().filter(pk__in=entry_ids)))
+
+
+def _release(entries: Sequence[JournalEntry]) -> list[int]:
+    ready = [entry.pk for entry in entries if _is_readable(entry)]
+    journal.replay(ready)
+    return ready
 
 
 def _quarantined() -> QuerySet[JournalEntry]:
@@ -130,9 +175,9 @@ def _is_readable(entry: JournalEntry) -> bool:
     One that could not be read when it came has no subject, type or time yet.
     """
     try:
-        event = json.loads(bytes(entry.payload), parse_float=str)
+        event = parse(bytes(entry.payload))
         told = facts.describe_event(event, now=entry.recorded_at)
-    except (UnreadableError, ValueError, RecursionError) as error:
+    except ValueError as error:
         logger.info("Journal entry %s still cannot be read: %s", entry.pk, error)
         return False
     columns = ("type", "status", "occurred_at", "portfolio_order_id", "order_id")

@@ -2,31 +2,32 @@
 
 Works object by object in one snapshot of the database, so memory does not grow with the journal;
 only the portfolio orders' lists of orders go through a temporary file, for they are told by one
-object and count for another. Source: the model, sections 1 (state and clocks) and 2.
+object and count for another. An entry that cannot be read is named, and what it may have told of
+stays as it is. Source: the model, sections 1 (state and clocks) and 2.
 """
 
 import heapq
-import sqlite3
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, models, transaction
 
-from backoffice.database import snapshot
-from orders import projection
+from backoffice.database import limits, may_pass, snapshot
+from orders import bulk, execution_rows, from_orders, projection
+from orders.attributes import UnreadableError
 from orders.facts import Reading
-from orders.fold import Listing
-from orders.lifecycle import NOT_FOUND
+from orders.lifecycle import CANCELLED_EXECUTED, NOT_FOUND, Kind
 from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
 from orders.rows import Rows
-from orders.tracked import Tracked
+from orders.scratch import Damage, Scratch, identity, table_of
+from orders.tracked import MEMORY, Tracked
 
 CLOCKS = {
     "missing_since", "heard_at", "heard_via", "news_at", "check_after", "asking_until",
@@ -38,43 +39,59 @@ MODELS: tuple[type[models.Model], ...] = (PortfolioOrder, Order, Execution)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One column of one row in which the tables and the fold of the journal differ."""
+    """One column of one row in which the tables and the fold of the journal differ.
+
+    ``of`` says of which order, where several report the execution.
+    """
 
     table: str
     id: UUID
     column: str
     held: object
     folded: object
+    of: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"{self.table} {self.id}: {self.column} is {self.held!r}, folded anew {self.folded!r}"
-        )
+        where = f"{self.table} {self.id}{self.of}"
+        return f"{where}: {self.column} is {self.held!r}, folded anew {self.folded!r}"
 
 
-def compare() -> Iterator[Difference]:
-    """Yield every difference between the fold of the journal and the tables, in one snapshot."""
-    with snapshot(), _Scratch() as scratch:
+def compare() -> Iterator[Difference | Damage]:
+    """Yield every difference between the fold of the journal and the tables, in one snapshot.
+
+    What an entry that cannot be read may have told of is not compared; that entry is yielded.
+    """
+    with limits("long"), snapshot(), Scratch() as scratch:
         for model, rows in _folded(scratch):
-            scratch.see(rows)
-            yield from _differences(model, rows)
+            yield from scratch.damages()
+            yield from _differences(_pairs(model, rows, scratch))
+        yield from scratch.damages()
+        for pairs in _taken(scratch):
+            yield from _differences(pairs)
         for row in _unfounded(scratch):
-            yield Difference(_table(row), row.pk, "the row", _word(row), None)
+            yield _difference(row, "the row", _word(row), None)
 
 
-def rebuild(*, now: datetime) -> Iterator[Difference]:
+def rebuild(*, now: datetime) -> Iterator[Difference | Damage]:
     """Write the fold of the journal over the tables and yield what differed; all or nothing.
 
-    Drains and asks wait meanwhile. Clocks stay; what changed is due for a check at once.
+    Drains and asks wait meanwhile. Clocks stay; what changed is due for a check at once. What an
+    entry that cannot be read may have told of keeps what is held, and is added where it is missing.
     """
-    with _alone(), _Scratch() as scratch:
+    with limits("long"), _alone(), Scratch() as scratch:
         for model, rows in _folded(scratch):
-            scratch.see(rows)
-            found = list(_differences(model, rows))
-            _write(model, rows, {difference.id for difference in found}, now=now)
+            yield from scratch.damages()
+            pairs = _pairs(model, rows, scratch)
+            found = list(_differences(pairs))
+            _write(model, pairs, now=now)
+            yield from found
+        yield from scratch.damages()
+        for pairs in _taken(scratch):
+            found = list(_differences(pairs))
+            _write(PortfolioOrder, pairs, now=now)
             yield from found
         for row in _unfounded(scratch):
-            yield Difference(_table(row), row.pk, "the row", _word(row), None)
+            yield _difference(row, "the row", _word(row), None)
             row.delete()
 
 
@@ -92,120 +109,180 @@ def _alone() -> Iterator[None]:
         yield
 
 
-class _Scratch:
-    """A temporary file: the lines of all lists, sorted by order, and the ids that the journal speaks of."""
-
-    def __enter__(self) -> Self:
-        self._file = tempfile.NamedTemporaryFile(prefix="order-desk-rebuild-")
-        self._db = sqlite3.connect(self._file.name)
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute("CREATE TABLE listing (order_id, portfolio_order_id, status, side)")
-        self._db.execute("CREATE TABLE seen (tbl, id, PRIMARY KEY (tbl, id)) WITHOUT ROWID")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
-        self._file.close()
-
-    def keep(self, listings: Iterable[Listing]) -> None:
-        """Keep the lines of a list."""
-        rows = ((it.order_id.hex, it.portfolio_order_id.hex, it.status, it.side) for it in listings)
-        self._db.executemany("INSERT INTO listing VALUES (?, ?, ?, ?)", rows)
-
-    def listed(self) -> Iterator[tuple[UUID, Reading]]:
-        """Yield the lines kept, by order."""
-        query = "SELECT DISTINCT * FROM listing ORDER BY order_id"
-        for order, parent, status, side in self._db.execute(query):
-            listing = Listing(UUID(order), UUID(parent), status, side)
-            yield listing.order_id, Reading(listings=(listing,))
-
-    def see(self, rows: Iterable[models.Model]) -> None:
-        """Remember that the journal speaks of ``rows``."""
-        ids = ((_table(row), row.pk.hex) for row in rows)
-        self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", ids)
-
-    def has_seen(self, row: models.Model) -> bool:
-        """Return whether the journal speaks of ``row``."""
-        query = "SELECT 1 FROM seen WHERE tbl = ? AND id = ?"
-        return self._db.execute(query, (_table(row), row.pk.hex)).fetchone() is not None
-
-
-def _folded(scratch: _Scratch) -> Iterator[tuple[type[models.Model], list[Any]]]:
+def _folded(scratch: Scratch) -> Iterator[tuple[type[models.Model], list[Any]]]:
     """Yield the rows that the journal gives, in chunks of one table."""
-    for groups in _groups(_by_subject("portfolio_order_id")):
-        rows = Rows()
-        for pk, readings in groups:
-            rows.portfolio_orders[pk] = PortfolioOrder(pk=pk)
-            for reading in readings:
-                rows.fold(replace(reading, listings=()))
-                scratch.keep(reading.listings)
-        yield PortfolioOrder, [row for row in rows.portfolio_orders.values() if row.fact]
-    told = heapq.merge(_by_subject("order_id"), scratch.listed(), key=itemgetter(0))
-    for groups in _groups(told):
-        rows = Rows()
-        for pk, readings in groups:
-            rows.orders[pk] = Order(pk=pk)
-            for reading in readings:
-                rows.fold(reading)
-        yield Order, list(rows.orders.values())
-        yield Execution, [it for of_order in rows.executions.values() for it in of_order.values()]
+    rows, subjects = Rows(), 0
+    for pk, readings in groupby(_by_subject("portfolio_order_id", scratch), key=itemgetter(0)):
+        rows.portfolio_orders[pk] = PortfolioOrder(pk=pk)
+        for _, reading in readings:
+            rows.fold(replace(reading, listings=()))
+            scratch.keep(reading.listings)
+        subjects += 1
+        if subjects % CHUNK == 0:
+            yield PortfolioOrder, _told(rows)
+            rows = Rows()
+    yield PortfolioOrder, _told(rows)
+    rows = Rows()
+    told = heapq.merge(_by_subject("order_id", scratch), scratch.listed(), key=itemgetter(0))
+    for pk, readings in groupby(told, key=itemgetter(0)):
+        order = Order(pk=pk)
+        for _, reading in readings:
+            if (
+                reading.facts or reading.listings or reading.named
+            ):  # not a refused cancellation alone
+                rows.orders[pk] = order
+            rows.fold(reading)
+        subjects += 1
+        if subjects % CHUNK == 0:
+            yield from _orders(rows)
+            rows = Rows()
+    yield from _orders(rows)
 
 
-def _groups(told: Iterable[tuple[UUID, Reading]]) -> Iterator[list[tuple[UUID, list[Reading]]]]:
-    """Yield readings by subject, so many subjects at a time."""
-    groups = (
-        (pk, [reading for _, reading in group]) for pk, group in groupby(told, key=itemgetter(0))
-    )
-    while chunk := list(islice(groups, CHUNK)):
-        yield chunk
+def _told(rows: Rows) -> list[PortfolioOrder]:
+    return [row for row in rows.portfolio_orders.values() if row.fact]
 
 
-def _by_subject(column: str) -> Iterator[tuple[UUID, Reading]]:
+def _orders(rows: Rows) -> Iterator[tuple[type[models.Model], list[Any]]]:
+    yield Order, list(rows.orders.values())
+    yield Execution, [it for of_order in rows.executions.values() for it in of_order.values()]
+
+
+def _by_subject(column: str, scratch: Scratch) -> Iterator[tuple[UUID, Reading]]:
+    """Yield what the entries about one kind of object say, by object."""
     entries = JournalEntry.objects.filter(
         outcome__in=[Outcome.APPLIED, Outcome.NO_CHANGE], repeat_of=None
     ).filter(**{f"{column}__isnull": False})
     for entry in entries.order_by(column, "pk").iterator(chunk_size=2000):
-        yield getattr(entry, column), projection.read(entry)
+        try:
+            reading = _read(entry)
+        except Exception as error:  # reading is deterministic: a second try says the same
+            if may_pass(error):
+                raise
+            scratch.spoil(entry, column, _reason(error))
+        else:
+            yield getattr(entry, column), reading
 
 
-def _differences(model: type[models.Model], rows: list[Any]) -> Iterator[Difference]:
-    held: dict[UUID, Any] = model._default_manager.in_bulk([row.pk for row in rows])  # noqa: SLF001
-    for row in rows:
-        if row.pk not in held:
-            yield Difference(_table(row), row.pk, "the row", None, _word(row))
+def _read(entry: JournalEntry) -> Reading:
+    """Return what an entry says of the object that it is about."""
+    if not entry.payload:  # only repeats, notes and failures have none
+        raise UnreadableError("it has no payload")
+    reading = projection.read(entry)
+    about = {
+        fact.order_id or fact.id if fact.kind is not Kind.PORTFOLIO_ORDER else fact.id
+        for fact in reading.facts
+    }
+    if not about <= {entry.portfolio_order_id, entry.order_id}:
+        raise UnreadableError("it is about another object")
+    return reading
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, UnreadableError) else f"{type(error).__name__}: {error}"
+
+
+_Pairs = list[tuple[Any, Any]]
+
+
+def _pairs(model: type[models.Model], rows: list[Any], scratch: Scratch) -> _Pairs:
+    """Return each row that the journal gives with the one that is held, or None; not those that are spoilt."""
+    scratch.see(rows)
+    held = {identity(row): row for row in _held(model, rows)}
+    pairs = [(row, held.get(identity(row))) for row in rows]
+    kept = []
+    for row, before in pairs:
+        if before and (scratch.is_spoilt(before) or scratch.is_spoilt(row)):
+            scratch.doubt_parents(row, before)
             continue
-        for column in _state_columns(model):
-            before, after = _state(held[row.pk], column), _state(row, column)
-            if before != after:
-                yield Difference(_table(row), row.pk, column, before, after)
+        kept.append((row, before))
+        if isinstance(row, PortfolioOrder) and from_orders.takes(row):
+            scratch.await_orders(row)
+            if before:  # compared when its orders are folded
+                _take(row, before)
+        elif isinstance(row, Order):
+            scratch.give(row)
+    return kept
 
 
-def _write(model: type[models.Model], rows: list[Any], ids: set[UUID], *, now: datetime) -> None:
-    """Write the rows with ``ids``: new ones whole, held ones but for their clocks."""
-    held: dict[UUID, Any] = model._default_manager.in_bulk(list(ids))  # noqa: SLF001
-    for row in rows:
-        if row.pk not in ids:
+def _take(row: PortfolioOrder, other: PortfolioOrder) -> None:
+    """Give a row what another has taken from its orders."""
+    row.filled_at, row.is_fill_derived = other.filled_at, other.is_fill_derived
+    row.problems = row.problems & ~CANCELLED_EXECUTED | other.problems & CANCELLED_EXECUTED
+
+
+def _taken(scratch: Scratch) -> Iterator[_Pairs]:
+    """Yield the portfolio orders that take something from their orders, with that and as they are held."""
+    takers = scratch.takers()
+    while found := list(islice(takers, CHUNK)):
+        held = PortfolioOrder.objects.in_bulk([row.pk for row in found])
+        pairs = []
+        for taker in found:
+            if before := held.get(taker.pk):
+                _take(row := copy(before), taker)
+                pairs.append((row, before))
+        yield pairs
+
+
+def _held(model: type[models.Model], rows: list[Any]) -> models.QuerySet[Any]:
+    if model is Execution:
+        return Execution.objects.filter(order__pk__any_of=list({row.order_id for row in rows}))
+    return model._default_manager.filter(pk__any_of=[row.pk for row in rows])  # noqa: SLF001
+
+
+def _differences(pairs: _Pairs) -> Iterator[Difference]:
+    for row, before in pairs:
+        if before is None:
+            yield _difference(row, "the row", None, _word(row))
             continue
-        before = held.get(row.pk)
+        for column in _state_columns(type(row)):
+            held, folded = _state(before, column), _state(row, column)
+            if held != folded:
+                yield _difference(before, column, held, folded)
+
+
+def _difference(row: Any, column: str, held: object, folded: object) -> Difference:
+    if not isinstance(row, Execution):
+        return Difference(table_of(row), row.pk, column, held, folded)
+    of = f" of order {row.order_id}" if row.execution_id else ""
+    return Difference(table_of(row), row.upstream_id, column, held, folded, of)
+
+
+def _write(model: type[models.Model], pairs: _Pairs, *, now: datetime) -> None:
+    """Write the rows that differ: new ones whole, held ones but for their clocks."""
+    changed = []
+    for row, before in pairs:
+        differs = before is None or any(_differences([(row, before)]))
+        if not differs and all(getattr(row, it, "") == getattr(before, it, "") for it in MEMORY):
+            continue
         if isinstance(row, Tracked):
             for name in CLOCKS:
                 setattr(row, name, getattr(before or row, name))
             row.problems |= before.problems & NOT_FOUND if before else 0
             row.heard_at, row.news_at = row.heard_at or now, row.news_at or now
-            row.check_after = now  # the answer confirms the state and sets the next check
-        row.save(force_insert=before is None, force_update=before is not None)
+            if differs:
+                row.check_after = now  # the answer confirms the state and sets the next check
+        elif before is not None:
+            row.pk, row.execution_id, row._state = before.pk, before.execution_id, before._state  # noqa: SLF001
+        changed.append(row)
+    if model is Execution:
+        execution_rows.write(changed)
+    else:
+        bulk.upsert(model, changed)
 
 
-def _unfounded(scratch: _Scratch) -> Iterator[models.Model]:
+def _unfounded(scratch: Scratch) -> Iterator[models.Model]:
     """Yield the rows that nothing in the journal speaks of."""
     for model in MODELS:
-        for row in model._default_manager.only("pk", "status").iterator(chunk_size=2000):  # noqa: SLF001
-            if not scratch.has_seen(row):
+        for row in model._default_manager.iterator(chunk_size=2000):  # noqa: SLF001
+            if not scratch.has_seen(row) and not scratch.is_spoilt(row):
                 yield row
 
 
 def _state_columns(model: type[models.Model]) -> list[str]:
-    return [field.attname for field in model._meta.concrete_fields if field.name not in CLOCKS]  # noqa: SLF001
+    fields = model._meta.concrete_fields  # noqa: SLF001
+    names = CLOCKS | MEMORY | {"id", "execution_id"}
+    return [field.attname for field in fields if field.name not in names]
 
 
 def _state(row: models.Model, column: str) -> object:
@@ -213,10 +290,6 @@ def _state(row: models.Model, column: str) -> object:
     return (
         value & ~NOT_FOUND if column == "problems" else value
     )  # that bit an ask told, not the journal
-
-
-def _table(row: models.Model) -> str:
-    return str(row._meta.verbose_name)  # noqa: SLF001
 
 
 def _word(row: models.Model) -> str:

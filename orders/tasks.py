@@ -16,9 +16,10 @@ from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
-from backoffice import doorbell, panels
+from backoffice import doorbell
+from backoffice.audit import asked_from
 from backoffice.investment_api.errors import InvestmentAPIError
-from orders import projection
+from orders import intake, projection, pulse
 from orders.asking import checking, discovery
 from orders.cancelling import sending as cancelling
 from orders.lifecycle import Kind
@@ -35,25 +36,31 @@ SWEEP = 15  # seconds between two sweeps
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
 def drain() -> None:
     """Apply what is pending; ring again if there is more."""
+    doorbell.answer(drain)
     with _left_to_the_next_sweep("Applying"):
-        done = projection.drain(now=timezone.now(), most=BATCHES)
-        if done.total >= BATCHES * projection.BATCH:
-            doorbell.ring(drain)
+        if projection.drain(now=timezone.now(), most=BATCHES).is_cut_short:
+            doorbell.ring_once(drain)
 
 
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
 def sweep() -> None:
     """Ring for all that nobody rang for: what is pending, and what is due to be asked about."""
-    panels.note("sweep", timezone.now())
     with _left_to_the_next_sweep("The sweep"):
-        for task, *arguments in _to_ring_for(timezone.now()):
+        pulse.note(now=timezone.now())
+        waiting = doorbell.waiting()
+        if waiting is None:
+            return
+        for task, *arguments in _to_ring_for(timezone.now(), waiting=waiting):
             if not doorbell.ring(task, *arguments):
                 return
 
 
-def _to_ring_for(now: datetime) -> Iterator[tuple[Any, ...]]:
-    """Yield the tasks that have work, with their arguments: what people wait for first."""
-    if JournalEntry.objects.filter(outcome=Outcome.PENDING).exists():
+def _to_ring_for(now: datetime, *, waiting: int) -> Iterator[tuple[Any, ...]]:
+    """Yield the tasks that have work, with their arguments: what people wait for first.
+
+    Work in the background fills up what waits already: a slow upstream piles up no tasks.
+    """
+    if intake.is_waiting() or JournalEntry.objects.filter(outcome=Outcome.PENDING).exists():
         yield (drain,)
     # As many as the budget lets through before the next sweep finds the rest.
     most = settings.INVESTMENT_API_MAX_RPS * SWEEP
@@ -61,35 +68,34 @@ def _to_ring_for(now: datetime) -> Iterator[tuple[Any, ...]]:
         yield send_placement, str(placement)
     for cancellation in cancelling.due(now=now, most=most):
         yield send_cancellation, cancellation
-    for kind, pk in checking.due(now=now, most=most):
+    for kind, pk in checking.due(now=now, most=most)[: max(most - waiting, 0)]:
         yield check_order if kind is Kind.ORDER else check_portfolio_order, str(pk)
     for run in runs.waiting(now):
         yield reconcile, run.pk
 
 
-# What a sweep asked for is void when the next one asks again: a slow upstream piles up no tasks.
-@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
 def send_placement(placement_id: str) -> None:
     """Send a placement, if it is due."""
     with _left_to_the_next_sweep("Sending"):
         placing.send(UUID(placement_id))
 
 
-@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
 def send_cancellation(cancellation_id: int) -> None:
     """Send a cancellation, or look what became of one that was taken, if it is due."""
     with _left_to_the_next_sweep("Cancelling"):
         cancelling.send(cancellation_id)
 
 
-@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
 def check_portfolio_order(portfolio_order_id: str) -> None:
     """Ask upstream about one portfolio order, if it is due."""
     with _left_to_the_next_sweep("A check"):
         checking.check(Kind.PORTFOLIO_ORDER, UUID(portfolio_order_id))
 
 
-@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120, expires=SWEEP)
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
 def check_order(order_id: str) -> None:
     """Ask upstream about one order without a portfolio order here, if it is due."""
     with _left_to_the_next_sweep("A check"):
@@ -108,7 +114,7 @@ def discover() -> None:
 
 
 # Longer than its time at work: a part that has begun is brought to its end.
-@shared_task(acks_late=True, ignore_result=True, soft_time_limit=420, time_limit=440, expires=SWEEP)
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=420, time_limit=440)
 def reconcile(pk: int) -> None:
     """Work on a reconciliation for a while, if nobody does; ring again if there is more."""
     with _left_to_the_next_sweep("A reconciliation"):
@@ -125,16 +131,16 @@ def reconcile_nightly() -> None:
 
 
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
-def refetch_portfolio_order(portfolio_order_id: str, actor: str) -> None:
-    """Ask upstream about one portfolio order because ``actor`` wants it."""
-    with _left_to_the_next_sweep("A refetch"):
+def refetch_portfolio_order(portfolio_order_id: str, actor: str, address: str = "") -> None:
+    """Ask upstream about one portfolio order because ``actor`` at ``address`` wants it."""
+    with asked_from(address), _left_to_the_next_sweep("A refetch"):
         checking.refetch(Kind.PORTFOLIO_ORDER, UUID(portfolio_order_id), actor=actor)
 
 
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)
-def refetch_order(order_id: str, actor: str) -> None:
-    """Ask upstream about one order because ``actor`` wants it."""
-    with _left_to_the_next_sweep("A refetch"):
+def refetch_order(order_id: str, actor: str, address: str = "") -> None:
+    """Ask upstream about one order because ``actor`` at ``address`` wants it."""
+    with asked_from(address), _left_to_the_next_sweep("A refetch"):
         checking.refetch(Kind.ORDER, UUID(order_id), actor=actor)
 
 

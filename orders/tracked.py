@@ -8,8 +8,13 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from backoffice.moments import MomentField, MomentIndex, newest_first
+from orders.attributes import REFERENCE, WORD
 from orders.lifecycle import KNOWN_STATUSES, SETTLING
 
+# What the fold remembers beside the state, so that the next fact finds its place. Not compared with the
+# journal: rows of earlier releases lack it, and the state follows from it when it matters.
+MEMORY = frozenset({"attribute_facts", "listed_in"})
 OVERDUE_AFTER = timedelta(minutes=5)  # due for longer and nobody asks: our fault
 
 
@@ -17,8 +22,8 @@ class Source(models.TextChoices):
     """Where we learned it."""
 
     WEBHOOK = "WEBHOOK", "Webhook"
-    POLL = "POLL", "Scheduled poll"
-    REFETCH = "REFETCH", "Manual refetch"
+    POLL = "POLL", "Scheduled check"
+    REFETCH = "REFETCH", "Refetch"
     STAFF = "STAFF", "Staff"
 
 
@@ -28,17 +33,29 @@ def _free(now: datetime) -> Q:
 
 def amount() -> models.CharField:
     """Return a column for an amount: text as upstream wrote it, for SQLite keeps decimals as floats."""
-    return models.CharField(max_length=92, blank=True, default="")  # 90 digits, point, sign
+    return models.CharField(
+        max_length=92, blank=True, default="", db_default=""
+    )  # 90 digits, point, sign
 
 
-def moment() -> models.DateTimeField:
+def moment() -> MomentField:
     """Return a column for a moment in UTC; missing is NULL."""
-    return models.DateTimeField(null=True, blank=True)
+    return MomentField(null=True, blank=True)
 
 
-def text(length: int) -> models.CharField:
-    """Return a column for upstream's text; missing is ""."""
-    return models.CharField(max_length=length, blank=True, default="")
+def attribute_facts() -> models.TextField:
+    """Return a column for which facts gave the attributes that the winner did not: see ``orders.fold``."""
+    return models.TextField(blank=True, default="", db_default="", editable=False)
+
+
+def text(length: int = WORD) -> models.CharField:
+    """Return a column for upstream's text, kept whole; missing is ""."""
+    return models.CharField(max_length=length, blank=True, default="", db_default="")
+
+
+def unreadable() -> models.TextField:
+    """Return a column for the attributes of the row's fact that could not be read: see ``orders.fold``."""
+    return models.TextField(blank=True, default="", db_default="", editable=False)
 
 
 class TrackedQuerySet(models.QuerySet):
@@ -90,30 +107,35 @@ class Tracked(models.Model):
     """What portfolio orders and orders share: state (written by the projection alone), then clocks."""
 
     id = models.UUIDField(primary_key=True, editable=False)
-    status = text(32)
+    status = text()
     fact = text(80)  # key of the greatest own fact; "" while the object is only named
+    attribute_facts = attribute_facts()
+    unreadable = unreadable()
     account_id = models.UUIDField(null=True, blank=True)
-    currency = text(3)
+    currency = text()
     cash_amount = amount()
-    client_reference = text(100)
-    initiation_flow = text(40)
-    cancellation_reason = text(64)
+    client_reference = text(REFERENCE)
+    initiation_flow = text()
+    cancellation_reason = text()
     created_at = moment()
     updated_at = moment()
     processing_at = moment()
     filled_at = moment()
+    is_fill_derived = models.BooleanField(default=False, db_default=False)  # see orders.fills
     cancelled_at = moment()
     announced = text(64)  # words that a webhook has announced, sorted
-    problems = models.PositiveSmallIntegerField(default=0)  # bits of orders.lifecycle
+    problems = models.PositiveSmallIntegerField(default=0, db_default=0)  # bits of orders.lifecycle
 
     missing_since = moment()
     heard_at = moment()
-    heard_via = models.CharField(max_length=8, blank=True, default="", choices=Source)
+    heard_via = models.CharField(
+        max_length=8, blank=True, default="", db_default="", choices=Source
+    )
     news_at = moment()
     check_after = moment()  # NULL: nothing left to learn
     asking_until = moment()  # NULL: nobody is asking
     checked_at = moment()
-    checks = models.PositiveSmallIntegerField(default=0)  # asks since the last news
+    checks = models.PositiveSmallIntegerField(default=0, db_default=0)  # asks since the last news
     check_error = text(200)
 
     objects = TrackedQuerySet.as_manager()
@@ -128,7 +150,7 @@ class Tracked(models.Model):
 def tracked_indexes(name: str) -> list[models.Index]:
     """Return the indexes that both tables have."""
     return [
-        models.Index(F("created_at").desc(), F("id").desc(), name=f"{name}_newest"),
+        MomentIndex(newest_first("created_at"), F("id").desc(), name=f"{name}_latest"),
         models.Index(fields=["account_id"], name=f"{name}_account"),
         # The poller and the lists of problems read few rows of many: partial indexes.
         models.Index(

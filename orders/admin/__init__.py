@@ -7,6 +7,7 @@ from orders.admin import (
     placements,
     portfolio_orders,
     reconciliations,
+    staff_actions,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "placements",
     "portfolio_orders",
     "reconciliations",
+    "staff_actions",
 ]

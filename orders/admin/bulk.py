@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from backoffice import doorbell
+from backoffice.client_address import client_address
 from orders import tasks
 from orders.lifecycle import Kind, is_final
 from orders.models import PortfolioOrder
@@ -26,16 +27,16 @@ def refetch_selected(_: Any, request: HttpRequest, queryset: QuerySet[PortfolioO
     open_ones = [row for row in rows if not is_final(Kind.PORTFOLIO_ORDER, row[1])]
     wanted = [pk for pk, _, until in open_ones if until is None or until < now]
     actor = request.user.get_username()
-    queued = 0
+    from_, queued = client_address(request), 0
     for pk in wanted:
-        if not doorbell.ring(tasks.refetch_portfolio_order, str(pk), actor):
+        if not doorbell.ring(tasks.refetch_portfolio_order, str(pk), actor, from_):
             break  # the broker is away for all of them
         queued += 1
     lost = len(wanted) - queued
     parts = [
         f"{queued} queued",
         f"{len(rows) - len(open_ones)} skipped: final" if len(open_ones) < len(rows) else "",
-        f"{len(open_ones) - len(wanted)} already being asked"
+        f"{len(open_ones) - len(wanted)} already being checked"
         if len(wanted) < len(open_ones)
         else "",
         f"{lost} not queued: the task queue does not answer, try again" if lost else "",

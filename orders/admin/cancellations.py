@@ -7,20 +7,22 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from orders import search
 from orders.admin.cancelling import LOOKS
 from orders.admin.filters import ChoiceFilter
 from orders.admin.pages import PageAdmin
+from orders.admin.sorting import DeskChangeList
 from orders.cancelling.results import results
 from orders.lifecycle import Kind
 from orders.models import Cancellation, CancellationState
-from orders.templatetags.desk import ago, pill, short_id
+from orders.templatetags.desk import pill, short_id, when
 
 
 class StateFilter(ChoiceFilter):
@@ -28,7 +30,7 @@ class StateFilter(ChoiceFilter):
 
     title = "Request"
     parameter_name = "state"
-    choices_given = [("OPEN", "Under way"), *CancellationState.choices]
+    choices_given = [("OPEN", "In progress"), *CancellationState.choices]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Return the requests that are as chosen."""
@@ -38,7 +40,7 @@ class StateFilter(ChoiceFilter):
         return queryset.filter(state=chosen) if chosen else queryset
 
 
-class CancellationChangeList(ChangeList):
+class CancellationChangeList(DeskChangeList):
     """A list whose rows know what became of them: ``result``."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -55,9 +57,15 @@ class CancellationChangeList(ChangeList):
 class CancellationAdmin(PageAdmin):
     """Browse and filter the requests to cancel."""
 
-    list_display = ["became", "sentence", "about_link", "by", "requested", "request"]
+    list_display = ["became", "sentence", "about_link", "by", "why", "requested", "request"]
     list_display_links = None
     list_filter = [StateFilter]
+    search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
+    search_help_text = (
+        "Number of the cancellation; ID (whole or its first characters) of its order, portfolio order, execution or "
+        "requests; client reference. Several at once."
+    )
+    preview = ["about_link", "by", "requested", "request"]
     ordering = ["-id"]
 
     @admin.display(description="Outcome")
@@ -65,12 +73,12 @@ class CancellationAdmin(PageAdmin):
         """What became of it, in a word."""
         return pill(*LOOKS[row.result.fate], row.result.fate)
 
-    @admin.display(description="What became of it")
+    @admin.display(description="Details")
     def sentence(self, row: Any) -> str:
         """The same in a sentence."""
         return str(row.result.sentence)
 
-    @admin.display(description="Of")
+    @admin.display(description="Order")
     def about_link(self, row: Cancellation) -> SafeString:
         """The order that was to end."""
         what = "Order" if row.kind is Kind.ORDER else "Portfolio order"
@@ -81,10 +89,15 @@ class CancellationAdmin(PageAdmin):
         """Who asked for it."""
         return row.requested_by
 
+    @admin.display(description="Reason")
+    def why(self, row: Cancellation) -> str:
+        """Why, in their words."""
+        return row.because or self.empty_value_display
+
     @admin.display(description="Requested")
     def requested(self, row: Cancellation) -> SafeString | str:
         """When."""
-        return ago(row.requested_at)
+        return when(row.requested_at)
 
     @admin.display(description="Request")
     def request(self, row: Cancellation) -> str:
@@ -95,12 +108,19 @@ class CancellationAdmin(PageAdmin):
         """The list whose rows know what became of them."""
         return CancellationChangeList
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        """Search by what was pasted."""
+        return search.cancellations(queryset, search_term), False
+
     def change_view(self, request: HttpRequest, object_id: str, *_: Any, **__: Any) -> HttpResponse:
         """Lead to the page of its order, which tells all of it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        number = unquote(object_id)
-        row = get_object_or_404(Cancellation, pk=number if number.isdecimal() else 0)
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
         return redirect(_page_of(row))
 
 

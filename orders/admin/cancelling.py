@@ -11,10 +11,10 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
 
 from orders.admin.pages import OrderPageAdmin
+from orders.admin.within import list_url
 from orders.cancelling import requesting
 from orders.cancelling.outcome import Fate, Result
 from orders.cancelling.results import results
@@ -25,6 +25,8 @@ from orders.timeline.notices import Notice
 
 CANCEL = "orders.cancel_portfolioorder"  # portfolio orders and orders alike
 PATIENCE = 5.0  # seconds that a person waits for the broker
+LONGEST_REASON = 1_000  # characters
+WRONG = 422  # the status of a page that was sent back: nothing was sent
 
 LOOKS = {  # tone and icon of a fate
     Fate.WAITING: ("new", "stale"),
@@ -40,14 +42,16 @@ LEVELS = {
     Fate.CANCELLED: messages.SUCCESS,
     Fate.REFUSED: messages.ERROR,
 }
-NEW = "The broker has it and has not begun to work it, so it is likely to be cancelled."
+NEW = "The broker has not started working it, so it is likely to be cancelled."
 WORKED = (
-    "It is being worked already: the broker may refuse, and some orders may end cancelled and "
-    "others filled. What is traded stays traded."
+    "It is already being worked: the broker may refuse, and some orders may be cancelled while "
+    "others are filled. Trades already executed stand."
 )
-WORKED_ORDER = "It is being worked already: the broker may refuse, and what is traded stays traded."
-ODD = "The broker calls it {word}, which is not known here: it may refuse."
-OTHERS = "Its portfolio order goes on with the others."
+WORKED_ORDER = (
+    "It is already being worked: the broker may refuse, and trades already executed stand."
+)
+ODD = "The broker reports the status {word}, which is unknown here: it may refuse."
+OTHERS = "The other orders of its portfolio order are not affected."
 
 
 class CancelAdmin(OrderPageAdmin):
@@ -56,59 +60,66 @@ class CancelAdmin(OrderPageAdmin):
     def get_urls(self) -> list[Any]:
         """Add the question and the button."""
         return [
-            self.question("confirm_cancel", CANCEL, self.confirm_cancel),
-            self.button("cancel", CANCEL, self.press_cancel),
+            self.question("confirm_cancel", CANCEL, self.confirm_cancel, fresh=True),
+            self.button("cancel", CANCEL, self.press_cancel, fresh=True),
             *super().get_urls(),
         ]
 
-    def frame(self, row: PortfolioOrder | Order) -> dict[str, Any]:
+    def frame(self, request: HttpRequest, row: PortfolioOrder | Order) -> dict[str, Any]:
         """Add where the question is, unless the order has ended."""
         may = not requesting.why_not_in(row.status)
-        urls = {"confirm_cancel_url": self._url("confirm_cancel", row.pk)} if may else {}
-        return {**super().frame(row), **urls}
+        urls = self.addresses(request, row.pk, *(["confirm_cancel"] if may else []))
+        return {**super().frame(request, row), **urls}
 
     def confirm_cancel(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """Ask, with what is held of the order and what cancelling can and cannot do."""
+        """Ask for a reason, beside what we know of the order and what cancelling can and cannot do."""
         row: Any = get_object_or_404(self.model, pk=pk)
         if reason := requesting.why_not_in(row.status):
             messages.warning(request, reason)
-            return self.to_page(pk)
+            return self.to_page(request, pk)
+        return self._question(request, row)
+
+    def _question(self, request: HttpRequest, row: Any, *, problem: str = "") -> HttpResponse:
+        pk = row.pk
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "original": row,
             "title": f"Cancel {self.name.lower()} {str(pk)[:8]}",
             "kind_word": self.name.lower(),
-            "list_url": reverse(f"admin:{self._name('changelist')}"),
-            "page_url": self._url("change", pk),
-            "cancel_url": self._url("cancel", pk),
+            "back_url": list_url(self, request),
+            **self.addresses(request, pk, "change", "cancel"),
             "prospect": prospect(row),
             "orders": _orders_of(row),
             "notices": requests_notices(row, now=timezone.now()),
+            "typed": request.POST.get("reason", ""),
+            "problem": problem,
+            "longest": LONGEST_REASON,
         }
-        return TemplateResponse(request, "admin/orders/cancellation/confirm.html", context)
+        template, status = "admin/orders/cancellation/confirm.html", WRONG if problem else 200
+        return TemplateResponse(request, template, context, status=status)
 
     def press_cancel(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """Ask the broker, wait for it a little, tell what it said, and lead back."""
-        get_object_or_404(self.model, pk=pk)
-        actor = request.user.get_username()
+        """Ask the broker, wait briefly for its answer, show it, and lead back."""
+        row: Any = get_object_or_404(self.model, pk=pk)
+        actor, reason = request.user.get_username(), request.POST.get("reason", "").strip()
+        wrong = f"Give a reason of 1 to {LONGEST_REASON:,} characters. Nothing was sent."
+        if not 0 < len(reason) <= LONGEST_REASON and not requesting.why_not_in(row.status):
+            return self._question(request, row, problem=wrong)
         try:
-            made = requesting.request(self.kind, pk, actor=actor, rings=False)
+            made = requesting.request(self.kind, pk, actor=actor, reason=reason, rings=False)
         except requesting.NotPossibleError as error:
             messages.warning(request, str(error))
-            return self.to_page(pk)
+            return self.to_page(request, pk)
         try:
             made = requesting.send(made.pk, patience=PATIENCE)
         except ImproperlyConfigured as error:
-            messages.error(request, f"Cancel requested, but it cannot be sent: {error}")
-            return self.to_page(pk)
+            messages.error(request, f"Cancellation requested, but it cannot be sent: {error}")
+            return self.to_page(request, pk)
         result = results([made], now=timezone.now())[made.pk]
         level = LEVELS.get(result.fate, messages.WARNING)
-        messages.add_message(request, level, f"Cancel requested. {result.sentence}")
-        return self.to_page(pk)
-
-    def _url(self, name: str, pk: UUID) -> str:
-        return reverse(f"admin:{self._name(name)}", args=[pk])
+        messages.add_message(request, level, f"Cancellation requested. {result.sentence}")
+        return self.to_page(request, pk)
 
 
 def prospect(row: PortfolioOrder | Order) -> str:
@@ -117,7 +128,7 @@ def prospect(row: PortfolioOrder | Order) -> str:
     worked = WORKED_ORDER if isinstance(row, Order) else WORKED
     said = {"NEW": NEW, "PROCESSING": worked}.get(row.status)
     if said is None:
-        word = row.status if row.status not in ("", *KNOWN_STATUSES) else "nothing yet"
+        word = row.status if row.status not in ("", *KNOWN_STATUSES) else "(none yet)"
         said = ODD.format(word=word)
     return f"{said} {OTHERS}" if parent else said
 
@@ -148,8 +159,9 @@ def _notice(request: Cancellation, result: Result, row: PortfolioOrder | Order) 
         if request.about == row.pk and request.kind is kind_of(row)
         else " of its portfolio order"
     )
-    headline = f"Cancel{of} requested by {request.requested_by} at {at}."
-    return Notice(tone, symbol, headline, result.sentence)
+    headline = f"Cancellation{of} requested by {request.requested_by} at {at}."
+    why = f"Reason: {request.because.rstrip('.')}. " if request.because else ""
+    return Notice(tone, symbol, headline, f"{why}{result.sentence}")
 
 
 def _orders_of(row: PortfolioOrder | Order) -> Sequence[Order]:

@@ -16,18 +16,32 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from orders import search
-from orders.admin.filters import OutcomeFilter, RecordedFilter, SourceFilter
+from backoffice.foreign_json import is_deep, parse
+from orders import actors, search
+from orders.admin.downloads import ExportList, exports
+from orders.admin.filters import (
+    OutcomeFilter,
+    RecordedFilter,
+    RecoveredFilter,
+    SourceFilter,
+    TopicFilter,
+)
 from orders.admin.pages import PAYLOAD, PageAdmin
-from orders.attributes import UnreadableError, moment
+from orders.admin.sorting import DeskChangeList, by, indexed
+from orders.attributes import moment
+from orders.audit.about import link
+from orders.audit.kinds import PRIVATE, VIEW_STAFF
+from orders.audit.subjects import Subject
+from orders.audited import note_view
+from orders.export.held import held_by_file
 from orders.models import JournalEntry, Outcome
-from orders.templatetags.desk import ago, duration, outcome_badge, short_id, source_mark
+from orders.templatetags.desk import duration, outcome_badge, short_id, source_mark, when
 from orders.timeline.outcomes import Dealt, why
 from orders.timeline.seen import Seen
 from orders.tracked import Source
 
 
-class JournalChangeList(ChangeList):
+class JournalChangeList(DeskChangeList):
     """The list of entries, each with how often its event came again: ``again``."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -37,13 +51,23 @@ class JournalChangeList(ChangeList):
         self.queryset = self.queryset.annotate(again=Coalesce(Subquery(count), 0))
         super().get_results(request)
 
+    def url_for_result(self, result: Any) -> str:
+        """Return the page of an entry, one for whichever list has it."""
+        return reverse("admin:orders_journalentry_change", args=[result.pk])
 
-class EntryAdmin(PageAdmin):
+
+class EntryAdmin(ExportList, PageAdmin):
     """Columns of a list of entries, and the page of one."""
 
     change_form_template = "admin/orders/journalentry/change_form.html"
+    actions: Sequence[Any] = exports("export_entries")
     search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
-    search_help_text = "Event or order ID, or its first characters"
+    search_help_text = (
+        "ID (whole or its first characters) of the event, its order, execution or placement, or of a request to the "
+        "broker; number of the entry; ISIN; client reference. Several at once."
+    )
+    preview = ["outcome_badge", "type_text", "about", "source_mark", "received"]
+    sorted_by = "-received"
     ordering = ["-id"]  # newest first, from the primary key
 
     @admin.display(description="Event")
@@ -52,32 +76,32 @@ class EntryAdmin(PageAdmin):
         event_id = row.event_id or row.repeat_of
         return short_id(event_id) if event_id else f"No. {row.pk}"
 
-    @admin.display(description="Outcome")
+    @admin.display(description="Outcome", ordering=by("outcome"))
     def outcome_badge(self, row: JournalEntry) -> SafeString:
         """What became of it."""
         return outcome_badge(row.outcome)
 
-    @admin.display(description="Type")
+    @admin.display(description="Type", ordering=by("type"))
     def type_text(self, row: JournalEntry) -> str:
         """The event's type as sent."""
         return row.type or row.message[:60]
 
-    @admin.display(description="About")
+    @admin.display(description="Related to")
     def about(self, row: JournalEntry) -> SafeString | str:
         """The portfolio order or order it tells of."""
         return about(row) or self.empty_value_display
 
-    @admin.display(description="Source")
+    @admin.display(description="Source", ordering=by("source"))
     def source_mark(self, row: JournalEntry) -> SafeString:
         """Where we learned it."""
         return source_mark(row.source)
 
-    @admin.display(description="Received")
+    @admin.display(description="Received", ordering=indexed("pk"))
     def received(self, row: JournalEntry) -> SafeString | str:
         """When we learned it."""
-        return ago(row.recorded_at)
+        return when(row.recorded_at)
 
-    @admin.display(description="Behind event")
+    @admin.display(description="Delay")
     def behind(self, row: JournalEntry) -> str:
         """How long after the fact an event came."""
         if row.source != Source.WEBHOOK:
@@ -96,18 +120,28 @@ class EntryAdmin(PageAdmin):
         return JournalChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the entries; a list needs no payloads."""
-        return super().get_queryset(request).defer("payload")
+        """Return the entries; a list needs no payloads. Log-ins and the like are for fewer people."""
+        entries = super().get_queryset(request).defer("payload")
+        return entries if request.user.has_perm(VIEW_STAFF) else entries.exclude(type__in=PRIVATE)
 
     def page(self, request: HttpRequest, row: JournalEntry) -> dict[str, Any]:
         """Return what became of it and why, each receipt, and its payload to those who may see it."""
         receipts = receipts_of(row)
+        event_id = row.event_id or row.repeat_of
+        named = {"title": f"Event {str(event_id)[:8]}"} if event_id else {}
+        may_read = request.user.has_perm(PAYLOAD)
+        if may_read and row.payload:
+            note_view(request.user, f"the payload of entry {row.pk}", Subject("entry", str(row.pk)))
         return {
-            "about": about(row),
+            **named,
+            "about": about(row) or link(row, request.user),
+            "detail": getattr(row, "detail", None),
+            "by": actors.person(row),
             "sentence": why(_dealt(row), _others(row), timezone.get_current_timezone()),
             "created_at": created_at(bytes(row.payload)),
             "receipts": receipts,
-            "payload": readable(row.payload) if request.user.has_perm(PAYLOAD) else "",
+            "held": held_by_file(bytes(row.payload)) if row.type == "EXPORT" else [],
+            "payload": readable(row.payload) if may_read else "",
             "history_url": _history_url(row, receipts),
         }
 
@@ -129,24 +163,24 @@ class JournalEntryAdmin(EntryAdmin):
         "number", "outcome_badge", "type_text", "about", "source_mark", "received", "behind",
         "times",
     ]  # fmt: skip
-    list_filter = [OutcomeFilter, SourceFilter, RecordedFilter]
+    list_filter = [OutcomeFilter, SourceFilter, TopicFilter, RecordedFilter, RecoveredFilter]
 
 
 def readable(payload: bytes | memoryview) -> str:
     """Return a payload with line breaks; as it came where it cannot be read."""
     text = bytes(payload).decode("ascii", "backslashreplace")
     try:
-        return json.dumps(json.loads(text), indent=2)
-    except (ValueError, RecursionError):
+        return text if is_deep(text) else json.dumps(json.loads(text), indent=2)
+    except ValueError:
         return text
 
 
 def created_at(payload: bytes) -> datetime | None:
     """Return when upstream made an event, as its payload says; None where it does not."""
     try:
-        event = json.loads(payload)
+        event = parse(payload)
         return moment(event, "created_at") if isinstance(event, dict) else None
-    except (ValueError, RecursionError, UnreadableError):
+    except ValueError:
         return None
 
 
@@ -185,7 +219,7 @@ def _history_url(entry: JournalEntry, receipts: Sequence[JournalEntry]) -> str:
     url = subject_url(entry)
     first = next((each for each in receipts if each.event_id), entry)
     anchor = first if subject_url(first) == url else entry
-    return f"{url}#entry-{anchor.pk}" if url else ""
+    return f"{url}?entry={anchor.pk}#entry-{anchor.pk}" if url else ""
 
 
 def _others(entry: JournalEntry) -> list[Dealt]:

@@ -4,16 +4,18 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from backoffice.together import Rows, ask, first
 from orders import search
 from orders.admin.cancelling import CancelAdmin, requests_notices
 from orders.admin.columns import TrackedChangeList
+from orders.admin.downloads import OrderFiles, exports
 from orders.admin.executions import with_executions
 from orders.admin.filters import (
     OrderFreshnessFilter,
@@ -22,24 +24,28 @@ from orders.admin.filters import (
     StatusFilter,
 )
 from orders.admin.history import show
+from orders.admin.lifecycle import lifecycle
 from orders.admin.payloads import payloads
 from orders.admin.problems import OrderProblemFilter
+from orders.admin.sorting import by, by_number
+from orders.amounts import is_equal
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
-from orders.templatetags.desk import humanised, number, short_id
+from orders.templatetags.desk import number, said, short_id
 from orders.templatetags.executed import asked_for, of_ordered
-from orders.timeline.history import history_of_order
 from orders.timeline.items import Filter
 from orders.timeline.learned import learned
-from orders.timeline.notices import notices
+from orders.timeline.long import told
+from orders.timeline.notices import NONE, notices
 
 
 @admin.register(Order)
-class OrderAdmin(CancelAdmin):
-    """Browse, search and filter orders."""
+class OrderAdmin(OrderFiles, CancelAdmin):
+    """Browse, search, filter and export orders."""
 
     kind = Kind.ORDER
     change_form_template = "admin/orders/order/change_form.html"
+    actions = exports("export_orders", "export_executions", "export_history")
     list_display = [
         "short_id", "status_badge", "instrument", "side_word", "amount", "shares", "parent",
         "placed", "last_heard",
@@ -48,28 +54,33 @@ class OrderAdmin(CancelAdmin):
         StatusFilter, OrderFreshnessFilter, OrderProblemFilter, PlacedFilter, SideFilter,
     ]  # fmt: skip
     search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
-    search_help_text = "Any ID or its first characters, ISIN, or client reference"
+    search_help_text = (
+        "ID (whole or its first characters) of the order or of its portfolio order, executions, venues, events, "
+        "account or requests; ISIN; client reference. Several at once."
+    )
+    preview = ["status_badge", "instrument", "side_word", "amount", "placed"]
 
-    @admin.display(description="Instrument")
-    def instrument(self, row: Order) -> str:
+    @admin.display(description="Instrument", ordering=by("instrument_id"))
+    def instrument(self, row: Order) -> SafeString | str:
         """The ISIN: upstream sends no name."""
-        return str(row.instrument_id)
+        return said(row.instrument_id, "instrument_id")
 
-    @admin.display(description="Side")
-    def side_word(self, row: Order) -> str:
+    @admin.display(description="Side", ordering=by("side"))
+    def side_word(self, row: Order) -> SafeString | str:
         """Buy or Sell."""
-        return humanised(row.side)
+        return said(row.side, "side")
 
-    @admin.display(description="Amount")
+    @admin.display(description="Amount", ordering=by_number("cash_amount"))
     def amount(self, row: Any) -> str:
         """What it is for: an amount of money, or a number of shares."""
         return asked_for(row)
 
-    @admin.display(description="Quantity")
+    @admin.display(description="Quantity", ordering=by_number("quantity"))
     def shares(self, row: Any) -> str:
-        """The number of shares; where another was executed, of how many: "40 of 100"."""
-        is_known = row.done.is_partial and row.done.quantity != row.quantity
-        return of_ordered(row.done) if is_known else number(row.quantity)
+        """The number of shares; where another was executed, of how many: "40 of 100", "0 of 100"."""
+        is_known = row.done.is_partial or row.done.cancelled
+        is_all = is_equal(row.done.quantity, row.quantity)
+        return of_ordered(row.done) if is_known and not is_all else number(row.quantity)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """The change list that knows what was executed."""
@@ -91,22 +102,23 @@ class OrderAdmin(CancelAdmin):
 
     def page(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """Return its place among the orders beside it, its notices, history and executions."""
+        frame, now = self.frame(request, row), timezone.now()
         with_executions([row])
-        history = history_of_order(row)
+        history = told(row, (), entries=frame["version"])
         shown = show(history, request, [Filter.ALL, Filter.PROBLEMS, Filter.CHECKS])
-        frame, now = self.frame(row), timezone.now()
         return {
             **frame,
             **_place(row),
             "timeline": history,
+            "chart": lifecycle(row, (), history, is_stale=frame["is_stale"]),
             "history": shown,
-            "payloads": payloads(shown.singles, request),
+            "payloads": payloads(shown.singles, request, row),
             "done": row.done,
             "executions": row.trades,
-            "learned": learned(row.trades, history),
+            "learned": learned(row.trades, history.tellers([trade.fact for trade in row.trades])),
             "notices": [
                 *requests_notices(row, now=now),
-                *notices(row, is_stale=frame["is_stale"], orders=[], history=history, now=now),
+                *notices(row, is_stale=frame["is_stale"], orders=NONE, history=history, now=now),
             ],
         }
 
@@ -125,13 +137,28 @@ def _place(order: Order) -> dict[str, Any]:
     parent = order.portfolio_order_id
     if parent is None or not PortfolioOrder.objects.filter(pk=parent).exists():
         return {}
-    beside = Order.objects.filter(portfolio_order_id=parent).order_by("created_at", "pk")
-    ids = list(beside.values_list("pk", flat=True))
-    place = ids.index(order.pk)
+    beside = Order.objects.filter(portfolio_order_id=parent)
+    before, after = _neighbours(beside, order)
+    known = ask(
+        before=Rows(before),
+        siblings=Rows(beside),
+        previous=first(before.order_by(F("created_at").desc(nulls_first=True), "-pk"), "pk"),
+        next=first(after.order_by(F("created_at").asc(nulls_last=True), "pk"), "pk"),
+    )
     return {
         "parent_url": reverse("admin:orders_portfolioorder_change", args=[parent]),
-        "position": place + 1,
-        "siblings": len(ids),
-        "previous": ids[place - 1] if place else None,
-        "next": ids[place + 1] if place + 1 < len(ids) else None,
+        "position": known["before"] + 1,
+        **{name: known[name] for name in ("siblings", "previous", "next")},
     }
+
+
+def _neighbours(beside: QuerySet[Order], order: Order) -> tuple[QuerySet[Order], QuerySet[Order]]:
+    """Return those placed before an order and those after it; nobody knows when: by their ids, after all others."""
+    unknown = Q(created_at=None)
+    if order.created_at is None:
+        return beside.filter(~unknown | Q(pk__lt=order.pk)), beside.filter(unknown, pk__gt=order.pk)
+    same = Q(created_at=order.created_at)
+    return (
+        beside.filter(Q(created_at__lt=order.created_at) | same & Q(pk__lt=order.pk)),
+        beside.filter(Q(created_at__gt=order.created_at) | same & Q(pk__gt=order.pk) | unknown),
+    )

@@ -6,15 +6,22 @@ from django.http import HttpRequest
 
 from orders.admin.journal import readable
 from orders.admin.pages import PAYLOAD
-from orders.models import JournalEntry
+from orders.audit.subjects import Subject
+from orders.audited import note_view
+from orders.models import JournalEntry, Order, PortfolioOrder
 from orders.timeline.runs import Run
 
 LARGEST = 4_000  # characters: one that is larger has a page of its own, as all have
 MOST = 16_000  # characters on one page
 
 
-def payloads(singles: Iterable[Run], request: HttpRequest) -> dict[int, str]:
-    """Return the payloads of the runs that are one entry each, by entry, in the order of the page: one query."""
+def payloads(
+    singles: Iterable[Run], request: HttpRequest, row: PortfolioOrder | Order
+) -> dict[int, str]:
+    """Return the payloads of the runs that are one entry each, by entry, in the order of the page: one query.
+
+    That they are shown on the page of ``row`` is recorded.
+    """
     ids = [run.item.entry.id for run in singles if run.item.entry]
     if not ids or not request.user.has_perm(PAYLOAD):
         return {}
@@ -26,4 +33,9 @@ def payloads(singles: Iterable[Run], request: HttpRequest) -> dict[int, str]:
         if len(text) <= min(left, LARGEST):
             shown[pk] = text
             left -= len(text)
+    if shown:
+        is_order = isinstance(row, Order)
+        what = "an order" if is_order else "a portfolio order"
+        subject = Subject("order" if is_order else "portfolio_order", str(row.pk))
+        note_view(request.user, f"the payloads in the history of {what}", subject)
     return shown

@@ -5,54 +5,55 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from backoffice.together import Rows
 from orders import search
 from orders.admin.filters import ChoiceFilter, MomentFilter, SideFilter
 from orders.admin.pages import PageAdmin
 from orders.admin.pagination import TabbedPaginator
-from orders.admin.tabs import MOST, Tab, tabs
+from orders.admin.sorting import DeskChangeList, by, by_number
+from orders.admin.tabs import TabbedChangeList
 from orders.models import Placement, PlacementState
-from orders.templatetags.desk import ago, humanised, money, short_id
+from orders.templatetags.desk import humanised, money, short_id, when
 from orders.templatetags.placements import next_attempt, placement_badge
 
 UNPLACED = "UNPLACED"
 TABS = {
     "All": ("", ""),
     "Waiting for approval": ("state", PlacementState.PROPOSED),
-    "Unknown": ("state", PlacementState.UNKNOWN),
+    "Result unknown": ("state", PlacementState.UNKNOWN),
     "To be sent": ("state", PlacementState.READY),
     "Accepted": ("state", PlacementState.ACCEPTED),
     "Refused": ("state", PlacementState.REFUSED),
-    "Declined, not placed": ("state", UNPLACED),
+    "Declined or not placed": ("state", UNPLACED),
 }
-COUNTED = (PlacementState.PROPOSED, PlacementState.UNKNOWN, PlacementState.READY)  # not settled
-
-
-def counted() -> dict[str, Combinable]:
-    """Return the questions for the counts, by state."""
-    rows = Placement.objects.all()
-    return {state.value: Rows(rows.filter(state=state), MOST + 1) for state in COUNTED}
 
 
 class StateFilter(ChoiceFilter):
     """By how far they are."""
 
     title, parameter_name = "State", "state"
-    choices_given = [*PlacementState.choices, (UNPLACED, "Declined, not placed")]
+    choices_given = [*PlacementState.choices, (UNPLACED, "Declined or not placed")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Return the placements in the state chosen."""
-        chosen = self.chosen()
+        chosen, now = self.chosen(), timezone.now()
+        rows: Any = queryset
         if chosen == UNPLACED:
             ended = [PlacementState.DECLINED, PlacementState.NOT_PLACED]
             return queryset.filter(state__in=ended)
-        return queryset.filter(state=chosen) if chosen else queryset
+        if chosen == PlacementState.UNKNOWN:
+            rows = rows.of_unknown_fate(now=now)
+        elif chosen == PlacementState.READY:
+            rows = rows.to_be_sent(now=now)
+        elif chosen:
+            rows = rows.filter(state=chosen)
+        found: QuerySet = rows
+        return found
 
 
 class SubmittedFilter(MomentFilter):
@@ -61,23 +62,11 @@ class SubmittedFilter(MomentFilter):
     title, parameter_name, column = "Submitted", "submitted", "submitted_at"
 
 
-class PlacementPaginator(TabbedPaginator):
-    """Counts its rows and those of the tabs with one query."""
-
-    questions = staticmethod(counted)
-
-
-class PlacementChangeList(ChangeList):
+class PlacementChangeList(TabbedChangeList, DeskChangeList):
     """The list of placements with its tabs."""
 
-    paginator: PlacementPaginator
-
-    @property
-    def tabs(self) -> list[Tab]:
-        """The tabs above the list."""
-        found = self.paginator.found
-        counts = {label: found[state] for label, (_, state) in TABS.items() if state in found}
-        return tabs(self.params, counts, self.get_query_string, TABS)
+    tab_choices = TABS
+    tabs_counted = ("Waiting for approval", "Result unknown", "To be sent")  # what is not resolved
 
 
 class PlacementList(PageAdmin):
@@ -89,39 +78,43 @@ class PlacementList(PageAdmin):
         "sending", "portfolio_order",
     ]  # fmt: skip
     list_filter = [StateFilter, SideFilter, SubmittedFilter]
-    paginator = PlacementPaginator
+    paginator = TabbedPaginator
     search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
-    search_help_text = "Key, account or portfolio order ID, or its first characters"
+    search_help_text = (
+        "ID (whole or its first characters) of the placement, its account, user, portfolio order or requests; client "
+        "reference. Several at once."
+    )
+    preview = ["state_badge", "side_word", "amount", "submitted"]
 
     @admin.display(description="Key")
     def short_id(self, row: Placement) -> SafeString | str:
         """The first eight characters."""
         return short_id(row.pk)
 
-    @admin.display(description="State")
+    @admin.display(description="State", ordering=by("state"))
     def state_badge(self, row: Placement) -> SafeString:
         """How far it is."""
-        return placement_badge(row.state)
+        return placement_badge(row)
 
-    @admin.display(description="Side")
+    @admin.display(description="Side", ordering=by("side"))
     def side_word(self, row: Placement) -> str:
         """Buy or Sell."""
         return humanised(row.side)
 
-    @admin.display(description="Amount")
+    @admin.display(description="Amount", ordering=by_number("cash_amount"))
     def amount(self, row: Placement) -> str:
         """The cash amount."""
         return money(row.cash_amount, row.currency)
 
-    @admin.display(description="Account")
+    @admin.display(description="Account", ordering=by("account_id"))
     def account(self, row: Placement) -> SafeString | str:
         """The first characters of the account's id."""
         return short_id(row.account_id)
 
-    @admin.display(description="Submitted")
+    @admin.display(description="Submitted", ordering=by("submitted_at"))
     def submitted(self, row: Placement) -> SafeString | str:
         """When somebody submitted it."""
-        return ago(row.submitted_at)
+        return when(row.submitted_at)
 
     @admin.display(description="Attempts, next")
     def sending(self, row: Placement) -> SafeString | str:

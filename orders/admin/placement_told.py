@@ -25,8 +25,8 @@ LEVELS = {
 
 
 TAKEN = (
-    "This form has placed something else before, which is shown here. Nothing was placed now. "
-    "To place something new, begin with a new form."
+    "This form has already placed another order, shown here. Nothing was placed now. To place "
+    "something else, start with a new form."
 )
 
 

@@ -14,25 +14,32 @@ from orders.admin.pages import PAYLOAD
 from orders.admin.placement_decisions import PlacementDecisions
 from orders.admin.placement_form import PlacementForms
 from orders.admin.placement_list import PlacementList
+from orders.audit.subjects import Subject
+from orders.audited import note_view
 from orders.models import JournalEntry, Placement, PlacementState
 from orders.placing.precedents import precedents
 from orders.placing.refusal import problem_of
+from orders.placing.usual import unusual
 from orders.placing.words import sentence
 
 
 @admin.register(Placement)
 class PlacementAdmin(PlacementForms, PlacementDecisions, PlacementList):
-    """Place portfolio orders, and see what became of each that was placed here."""
+    """Place portfolio orders, and see the result of each that was placed here."""
 
     change_form_template = "admin/orders/placement/change_form.html"
 
     def page(self, request: HttpRequest, row: Placement) -> dict[str, Any]:
         """Return where it stands, what can be done about it, its steps, and to those who may its body."""
         may_read = request.user.has_perm(PAYLOAD)
+        if may_read:
+            subject = Subject("placement", str(row.pk))
+            note_view(request.user, "the request of a placement as it was sent", subject)
         is_proposed = row.state == PlacementState.PROPOSED
         return {
             **self.choices_for(request, row),
             "sentence": sentence(row, now=timezone.now()),
+            "unusual": unusual(row) if is_proposed else None,
             "precedents": precedents(row, key=row.pk, now=row.submitted_at) if is_proposed else (),
             "steps": steps_of(row),
             "problem": problem_of(bytes(row.problem)),

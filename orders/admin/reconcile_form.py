@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from orders.admin.filters import start_of
+from orders.ids import LIKE, read_id
 from orders.reconciliation.models import Scope
 
 
@@ -34,7 +35,7 @@ def read(typed: Mapping[str, str]) -> Asked:
         raise WrongError("Choose what to compare.")
     first, last = _day(typed.get("since", "")), _day(typed.get("until", ""))
     if first is None:
-        raise WrongError("Say from which day on.")
+        raise WrongError("Enter the first day.")
     if last and last < first:
         raise WrongError("The last day is before the first.")
     until = start_of(last + timedelta(days=1)) if last else None
@@ -42,10 +43,9 @@ def read(typed: Mapping[str, str]) -> Asked:
 
 
 def _account(text: str) -> UUID:
-    try:
-        return UUID(text.strip())
-    except ValueError:
-        raise WrongError("Give the whole id of an account, as an order shows it.") from None
+    if pk := read_id(text):
+        return pk
+    raise WrongError(f"Enter the whole account ID, as shown on an order's page: {LIKE}.")
 
 
 def _day(text: str) -> date | None:
@@ -54,7 +54,7 @@ def _day(text: str) -> date | None:
     try:
         day = date.fromisoformat(text.strip())
     except ValueError:
-        raise WrongError(f"{text[:40]} is not a day like 2026-03-02.") from None
+        raise WrongError(f"{text[:40]} is not a date. Write it like 2026-03-02.") from None
     if not 2000 <= day.year < 9000:
-        raise WrongError(f"{text[:40]} is too far away.")
+        raise WrongError(f"{text[:40]} is not a sensible date.")
     return day

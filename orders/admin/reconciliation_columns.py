@@ -1,13 +1,20 @@
 """Columns of the list of reconciliations."""
 
+from collections.abc import Mapping
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from backoffice.together import first
+from orders import search
 from orders.admin.pages import PageAdmin
 from orders.models import Reconciliation
 from orders.reconciliation.sentences import scope_words, state_words
-from orders.templatetags.desk import ago, duration, pill
+from orders.templatetags.desk import duration, pill, when
 
 BADGES = {
     "Running": pill("processing", "processing", "Running"),
@@ -27,14 +34,31 @@ class ReconciliationList(PageAdmin):
         "count_repaired", "count_differing", "count_here", "count_there",
     ]  # fmt: skip
     list_display_links = ["number"]
+    search_fields = ["pk"]  # shows the box; what is searched is decided in orders.search
+    search_help_text = (
+        "Number of the reconciliation; ID (whole or its first characters) of the account, or of the request "
+        "that ended it."
+    )
+    preview = ["what", "state_badge", "by", "started"]
     ordering = ["-id"]
+
+    def freshness(self) -> Mapping[str, Combinable]:
+        """Return what changes with the newest one; those before it have ended."""
+        newest = Reconciliation.objects.order_by("-pk")
+        return {f"newest_{name}": first(newest, name) for name in ("pk", "state", "compared")}
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        """Search by what was pasted."""
+        return search.reconciliations(queryset, search_term), False
 
     @admin.display(description="No.")
     def number(self, row: Reconciliation) -> int:
         """Its number."""
         return int(row.pk)
 
-    @admin.display(description="What")
+    @admin.display(description="Scope")
     def what(self, row: Reconciliation) -> str:
         """What is compared."""
         return scope_words(row)
@@ -52,9 +76,9 @@ class ReconciliationList(PageAdmin):
     @admin.display(description="Started")
     def started(self, row: Reconciliation) -> SafeString | str:
         """When it began."""
-        return ago(row.started_at)
+        return when(row.started_at)
 
-    @admin.display(description="Took")
+    @admin.display(description="Duration")
     def took(self, row: Reconciliation) -> str:
         """How long it took."""
         return duration(row.ended_at - row.started_at if row.ended_at else None)
@@ -69,22 +93,22 @@ class ReconciliationList(PageAdmin):
         """How many were equal on both sides."""
         return f"{row.equal:,}"
 
-    @admin.display(description="Repaired")
+    @admin.display(description="Corrected")
     def count_repaired(self, row: Reconciliation) -> str:
         """How many were wrong here and are right now."""
         return f"{row.repaired:,}"
 
-    @admin.display(description="Differing")
+    @admin.display(description="Still different")
     def count_differing(self, row: Reconciliation) -> SafeString | str:
         """How many differ still."""
         return _worry(row.differing)
 
-    @admin.display(description="Unknown here")
+    @admin.display(description="Missing here, added")
     def count_here(self, row: Reconciliation) -> str:
         """How many were not here, and are now."""
         return f"{row.unknown_here:,}"
 
-    @admin.display(description="Unknown there")
+    @admin.display(description="Not known at broker")
     def count_there(self, row: Reconciliation) -> SafeString | str:
         """How many the broker does not know."""
         return _worry(row.unknown_there)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import InvalidPage
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -17,16 +17,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from backoffice import doorbell
+from backoffice.access.permissions import MissingPermissionError
 from backoffice.admin import CappedPaginator
+from backoffice.asked import quoted
 from orders import tasks
 from orders.admin import reconcile_form
 from orders.admin.downloads import download
 from orders.admin.pages import EXPORT
 from orders.admin.reconciliation_columns import BADGES, ReconciliationList
+from orders.admin.within import with_changes
 from orders.export import files
 from orders.models import Reconciliation
 from orders.reconciliation import runs
-from orders.reconciliation.models import RunState, Verdict
+from orders.reconciliation.models import Finding, RunState, Verdict
 from orders.reconciliation.sentences import progress, scope_words, state_words
 
 RECONCILE = "orders.reconcile"
@@ -39,10 +42,10 @@ TONES = {
     Verdict.UNKNOWN_THERE: ("failed", "unknown"),
 }
 DETAILS = {
-    Verdict.REPAIRED: "wrong here, and right now",
-    Verdict.DIFFERING: "still not as the broker says",
-    Verdict.UNKNOWN_HERE: "not here before, recorded now",
-    Verdict.UNKNOWN_THERE: "the broker does not know it",
+    Verdict.REPAIRED: "corrected here",
+    Verdict.DIFFERING: "still differ from the broker",
+    Verdict.UNKNOWN_HERE: "were missing here, added now",
+    Verdict.UNKNOWN_THERE: "not known at the broker",
 }
 
 
@@ -83,7 +86,7 @@ class ReconciliationAdmin(ReconciliationList):
     def start(self, request: HttpRequest) -> HttpResponse:
         """Ask what to compare, and start it."""
         if not (self.has_view_permission(request) and request.user.has_perm(RECONCILE)):
-            raise PermissionDenied
+            raise MissingPermissionError(RECONCILE)
         wrong = ""
         if request.method == "POST":
             try:
@@ -103,32 +106,29 @@ class ReconciliationAdmin(ReconciliationList):
 
     def page(self, request: HttpRequest, row: Reconciliation) -> dict[str, Any]:
         """Return its state, its counts, and a page of its findings."""
-        chosen = request.GET.get("verdict", "")
-        found = row.findings.order_by("pk")
-        if chosen in Verdict.values:
-            found = found.filter(verdict=chosen)
+        chosen, found, misread = _findings(request, row)
         paginator = CappedPaginator(found, PAGE)
+        asked = request.GET.get("p", "1")
         try:
-            page = paginator.page(request.GET.get("p", "1"))
+            page = paginator.page(asked)
         except InvalidPage:
-            page = paginator.page(1)
+            misread = misread or f"Page {quoted(asked)} does not exist."
+            page = CappedPaginator(row.findings.none(), PAGE).page(1)
         return {
             "words": scope_words(row),
             "state": state_words(row),
             "state_badge": BADGES[state_words(row)],
             "progress": progress(row),
             "took": row.ended_at - row.started_at if row.ended_at else None,
-            "tiles": _tiles(row),
-            "chosen": chosen if chosen in Verdict.values else "",
-            "chosen_label": Verdict(chosen).label if chosen in Verdict.values else "",
+            "tiles": _tiles(row, request.GET),
+            "chosen": chosen,
+            "chosen_label": Verdict(chosen).label if chosen else "",
+            "misread": misread,
             "findings": page,
             "version": _version(row),
             "can_stop": row.state == RunState.RUNNING and not row.stop_requested,
             "can_go_on": row.state in {RunState.STOPPED, RunState.FAILED},
-            **{
-                f"{name}_url": reverse(f"admin:{self._name(name)}", args=[row.pk])
-                for name in ("stop", "go_on", "csv", "version")
-            },
+            **self.addresses(request, row.pk, "stop", "go_on", "csv", "version"),
         }
 
     def version(self, request: HttpRequest, pk: int) -> JsonResponse:
@@ -148,7 +148,8 @@ class ReconciliationAdmin(ReconciliationList):
     def press_csv(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         """Return its findings as CSV."""
         run = get_object_or_404(Reconciliation, pk=pk)
-        return download(files.findings(run), request, how=f"reconciliation {pk}")
+        asked = {"reconciliation": pk}
+        return download(files.findings(run), request, how=f"reconciliation {pk}", asked=asked)
 
     def _begin(self, request: HttpRequest) -> HttpResponse:
         asked = reconcile_form.read(request.POST)
@@ -161,7 +162,7 @@ class ReconciliationAdmin(ReconciliationList):
             until=asked.until,
         )
         _tell(request, run)
-        return self.to_page(run.pk)
+        return self.to_page(request, run.pk)
 
     def _step(self, request: HttpRequest, pk: int, step: Callable[..., Any]) -> HttpResponse:
         get_object_or_404(Reconciliation, pk=pk)
@@ -171,23 +172,35 @@ class ReconciliationAdmin(ReconciliationList):
             messages.error(request, str(error))
         else:
             _tell(request, run)
-        return self.to_page(pk)
+        return self.to_page(request, pk)
+
+
+def _findings(request: HttpRequest, row: Reconciliation) -> tuple[str, QuerySet[Finding], str]:
+    """Return the verdict that is asked for, its findings, and what is not understood: then there are none."""
+    asked, found = request.GET.get("verdict", ""), row.findings.order_by("pk")
+    if not asked:
+        return "", found, ""
+    if asked in Verdict.values:
+        return asked, found.filter(verdict=asked), ""
+    return "", found.none(), f"Result {quoted(asked)} is not understood."
 
 
 def _tell(request: HttpRequest, run: Reconciliation) -> None:
     """Ring for what is to be done, and say so."""
     state = state_words(run)
     if state == "Stopping":
-        messages.success(request, "It stops as soon as the part in hand is done.")
+        messages.success(request, "Stopping: orders already being compared are finished first.")
     elif run.state == RunState.STOPPED:
-        messages.success(request, "Stopped. It can be continued where it was.")
+        messages.success(request, "Stopped. Press Continue to resume from here.")
     elif doorbell.ring(tasks.reconcile, run.pk):
-        messages.success(request, "A worker goes on with it; this page tells how far it is.")
+        messages.success(request, "Running. Reload this page for its progress.")
     else:
-        messages.warning(request, "No worker could be told: the next sweep will find it.")
+        messages.warning(
+            request, "Started, but no worker could be reached: the next worker run picks it up."
+        )
 
 
-def _tiles(row: Reconciliation) -> list[dict[str, Any]]:
+def _tiles(row: Reconciliation, query: QueryDict) -> list[dict[str, Any]]:
     """Return the counts of what was not equal, each with the link to it alone."""
     tiles = []
     for verdict, (tone, symbol) in TONES.items():
@@ -200,7 +213,7 @@ def _tiles(row: Reconciliation) -> list[dict[str, Any]]:
                 "tone": tone,
                 "value": f"{count:,}",
                 "detail": DETAILS[verdict],
-                "url": f"?{urlencode({'verdict': verdict})}#findings",
+                "url": f"{with_changes(query, verdict=verdict, p='')}#findings",
                 "is_amber": is_worry,
             }
         )

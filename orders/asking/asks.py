@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from backoffice.investment_api.answers import Answer
+from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.client import api
 from backoffice.investment_api.errors import InvestmentAPIError, NotFoundError, UnavailableError
 from orders import clocks, journal
@@ -51,9 +52,9 @@ class Reply:
         return self.wait is not None and self.error is not None and self.error.status is None
 
 
-def paused_until() -> datetime | None:
-    """Return until when upstream wants no requests of the poller; None if it takes them."""
-    return api().budget.paused_until()
+def paused_until(urgency: Urgency = Urgency.BACKGROUND) -> datetime | None:
+    """Return until when upstream wants no requests of the poller, or of who else asks; None if it takes them."""
+    return api().budget.paused_until(urgency)
 
 
 def shut_until() -> datetime | None:

@@ -18,7 +18,7 @@ from orders.asking.feedback import Result, Verdict
 from orders.asking.inquiry import OUT_OF_TIME, RATE_LIMITED, Inquiry
 from orders.asking.leases import MODELS, POLLER, Asker, Lease, Row
 from orders.fold import is_proven
-from orders.lifecycle import CONFLICT, Kind, is_final
+from orders.lifecycle import CONFLICT, MOST_OWED, Kind, is_final
 from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
 from orders.tracked import Source
 
@@ -81,8 +81,22 @@ def refetch(kind: Kind, pk: UUID, *, actor: str, patience: timedelta | None = No
     An order is asked for itself, whatever portfolio order it belongs to. With ``patience`` whatever
     upstream has not answered by then is given up: somebody waits at a screen.
     """
+    return _ask_at_once(kind, pk, Source.REFETCH, actor=actor, patience=patience)
+
+
+def check_at_once(kind: Kind, pk: UUID, *, patience: timedelta) -> Result:
+    """Ask about one object at once, due or not, to show what a button came to: nobody asked for a refetch.
+
+    Served as a person is, who waits for ``patience``; booked as a check of the desk.
+    """
+    return _ask_at_once(kind, pk, Source.POLL, actor="", patience=patience)
+
+
+def _ask_at_once(
+    kind: Kind, pk: UUID, source: Source, *, actor: str, patience: timedelta | None
+) -> Result:
     until = time.monotonic() + patience.total_seconds() if patience else None
-    asker = Asker(Source.REFETCH, actor, until)
+    asker = Asker(source, actor, until)
     if not MODELS[kind].objects.filter(pk=pk).exists():
         return _ask_unknown(kind, pk, asker)
     return _check(kind, pk, asker)
@@ -123,7 +137,7 @@ def _ask_doubtful_orders(inquiry: Inquiry, *, until: datetime) -> None:
 
     Stops where there is no time for another call, and at an error that would meet the others too.
     """
-    orders = [order.pk for order in _doubtful_orders(inquiry.pk)]
+    orders = [order.pk for order in _doubtful_orders(inquiry.pk, inquiry.asker)]
     for number, pk in enumerate(orders):
         left = len(orders) - number
         if timezone.now() > until:
@@ -136,17 +150,19 @@ def _ask_doubtful_orders(inquiry: Inquiry, *, until: datetime) -> None:
     return None
 
 
-def _doubtful_orders(portfolio_order_id: UUID) -> list[Order]:
+def _doubtful_orders(portfolio_order_id: UUID, asker: Asker) -> list[Order]:
     """Return the orders of which more is to be learned than their portfolio order's answer told.
 
-    Where that has ended, also those with an execution that has not settled here.
+    Where that has ended, also those with an execution that has not settled here: the poller asks
+    for these ``MOST_OWED`` times, however long it asks about a conflict.
     """
     orders = Order.objects.filter(portfolio_order_id=portfolio_order_id).order_by(
         F("checked_at").asc(nulls_first=True), "pk"
     )
-    parent = PortfolioOrder.objects.only("status").filter(pk=portfolio_order_id).first()
+    parent = PortfolioOrder.objects.only("status", "checks").get(pk=portfolio_order_id)
+    is_wanted = asker.is_person or parent.checks <= MOST_OWED
     owed: set[UUID] = set()
-    if parent and is_final(Kind.PORTFOLIO_ORDER, parent.status):
+    if is_wanted and is_final(Kind.PORTFOLIO_ORDER, parent.status):
         unsettled = Execution.objects.unsettled().filter(order__portfolio_order=parent)
         owed = set(unsettled.values_list("order_id", flat=True))
     return [

@@ -42,7 +42,7 @@ class Listed:
         return Listed(self.listed + other.listed, self.unknown + other.unknown)
 
     def __str__(self) -> str:
-        return f"listed {self.listed}, {self.unknown} unknown here"
+        return f"{self.listed} listed, {self.unknown} new"
 
 
 def discover(*, now: datetime) -> Listed | None:

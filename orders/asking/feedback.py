@@ -21,10 +21,10 @@ class Verdict(Enum):
     ANSWERED = "answered"
     NOT_FOUND = "not found at the broker"
     FAILED = "failed"
-    LIMITED = "upstream asked us to wait"
-    QUEUED = "upstream took too long: a worker asks again"
-    BUSY = "already being asked"
-    SKIPPED = "not due, or the budget is paused: nothing was asked"
+    LIMITED = "the broker asked us to wait"
+    QUEUED = "the broker took too long: a worker asks again"
+    BUSY = "already being checked"
+    SKIPPED = "not due, or checks are paused: the broker was not asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +76,13 @@ def sentence(result: Result, *, now: datetime) -> str:
         return f"Refetched in {duration(result.took)}: {_learned(result)}{_unasked(result)}"
     if result.verdict is Verdict.QUEUED:
         waited = duration(result.took)
-        return f"No answer from the broker in {waited}: queued, the history will show what it says"
+        return f"No answer from the broker in {waited}: a worker asks again, and the history will show the answer"
     if result.verdict is Verdict.BUSY:
-        return f"Already being asked{_since(result, now)}"
+        return f"Already being checked{_since(result, now)}"
     if result.verdict is Verdict.LIMITED:
         return f"Rate limited until {_clock(result.wait_until, seconds=True)}, nothing changed"
     if result.verdict is Verdict.SKIPPED:
-        return "Nothing to ask now"
+        return "No check is due now"
     what = "Not found at the broker" if result.verdict is Verdict.NOT_FOUND else result.reason
     return f"{what[:1].upper()}{what[1:]}, nothing changed{_next_try(result)}"
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from backoffice.investment_api.errors import InvestmentAPIError
 from orders import projection
 from orders.asking import asks
 from orders.asking.asks import Reply
@@ -39,8 +40,7 @@ class Part:
             return NOT_FOUND
         if self.reply.was_not_sent:
             return RATE_LIMITED
-        status = self.reply.error.status
-        return f"broker answered {status}" if status else "the broker could not be reached"
+        return _why(self.reply.error)
 
     @property
     def detail(self) -> str:
@@ -125,6 +125,17 @@ class Inquiry:
             next_try=_next_try(self.kind, self.pk),
             entry_id=first.entry.pk,
         )
+
+
+def _why(error: InvestmentAPIError) -> str:
+    """Return in a few words why an ask told nothing."""
+    if error.status is None:
+        return "the broker could not be reached"
+    if not error.is_foreign:
+        return f"broker answered {error.status}"
+    return (
+        UNREADABLE if error.status < 300 else f"a gateway answered {error.status}, not the broker"
+    )
 
 
 def _verdict(part: Part) -> Verdict:

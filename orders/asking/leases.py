@@ -14,6 +14,7 @@ from uuid import UUID
 from django.core.cache import cache
 from django.utils import timezone
 
+from backoffice.interruptions import INTERRUPTIONS
 from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.calls import DEADLINE
 from orders.lifecycle import Kind
@@ -35,7 +36,8 @@ Row = tuple[Kind, UUID]
 class Asker:
     """Who asks: the poller, or a person by name, who is served first.
 
-    ``until`` (monotonic clock) is when somebody who waits at a screen stops waiting.
+    ``until`` (monotonic clock) is when somebody who waits at a screen stops waiting; the poller may
+    have one too, when it looks at once what a button came to.
     """
 
     source: Source
@@ -45,7 +47,7 @@ class Asker:
     @property
     def is_person(self) -> bool:
         """Return whether somebody waits for the answer."""
-        return self.source == Source.REFETCH
+        return self.source == Source.REFETCH or self.until is not None
 
     @property
     def urgency(self) -> Urgency:
@@ -106,6 +108,8 @@ def guard(kind: Kind, pk: UUID) -> Iterator[datetime | None]:
     since: datetime | None = None
     try:
         since = None if cache.add(key, now, LEASE.total_seconds()) else cache.get(key)
+    except INTERRUPTIONS:
+        raise
     except Exception as error:  # noqa: BLE001 -- each cache has errors of its own
         logger.warning("No guard for %s: %s", key, error)
     try:
@@ -118,5 +122,7 @@ def guard(kind: Kind, pk: UUID) -> Iterator[datetime | None]:
 def _forget(key: str) -> None:
     try:
         cache.delete(key)
+    except INTERRUPTIONS:
+        raise
     except Exception as error:  # noqa: BLE001 -- it runs out by itself
         logger.warning("The guard %s stays until it runs out: %s", key, error)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from orders.actors import requested
 from orders.asking.leases import MODELS
 from orders.cancelling import schedule, steps, words
 from orders.cancelling.models import SENDABLE
@@ -12,7 +13,7 @@ from orders.models import Cancellation, CancellationState
 from orders.timeline.reports import ENDS
 from orders.timeline.sentences import status_word
 
-TOO_LATE = "An hour has passed since it was asked for. Look at the order and decide anew."
+TOO_LATE = "An hour has passed since the request. Check the order and request it again if needed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,10 @@ def status_of(held: Cancellation) -> str:
     return rows.values_list("status", flat=True).first() or ""
 
 
-def begin(pk: int, *, now: datetime) -> Attempt | None:
+def begin(pk: int, *, is_pressed: bool = False, now: datetime) -> Attempt | None:
     """Commit that a cancellation is being sent; None if it is not due, another sends it, or it is over.
+
+    ``is_pressed``: who asked for it waits at the screen; else the desk sends it by itself.
 
     From here on nobody knows whether upstream has it until an answer says so. Refuses to run in a
     transaction, which could take it back.
@@ -69,7 +72,9 @@ def begin(pk: int, *, now: datetime) -> Attempt | None:
         held.attempts, held.sent_at = attempt.number, now
         held.sending_until = held.next_attempt_at = attempt.until
         held.save()
-        steps.note(held, words.SENT, f"Attempt {attempt.number}", now=now)
+        actor = held.requested_by if is_pressed else ""
+        how = "" if is_pressed else f", automatic{requested(held.requested_by)}"
+        steps.note(held, words.SENT, f"Attempt {attempt.number}{how}", actor=actor, now=now)
     return attempt
 
 
@@ -83,7 +88,7 @@ def _note_if_cut_short(held: Cancellation, *, now: datetime) -> None:
     """Note that the process of the last attempt died: nobody knows whether the request arrived."""
     if held.sending_until is not None:
         held.sending_until = None
-        held.reason = f"Attempt {held.attempts} was cut short on our side."
+        held.reason = f"Attempt {held.attempts} was interrupted on our side."
         steps.note(held, words.UNKNOWN, held.reason, now=now)
 
 
@@ -91,7 +96,7 @@ def _why_over(held: Cancellation, now: datetime) -> str:
     """Return why it is not sent any more; "" if it is."""
     status = status_of(held)
     if status in ENDS:
-        return f"It has ended: {status_word(status)}."
+        return f"The order is already {status_word(status)}."
     return TOO_LATE if schedule.is_over(held.requested_at, now=now) else ""
 
 

@@ -24,7 +24,7 @@ def take(attempt: Attempt, answer: Answer, *, now: datetime) -> None:
         held.next_attempt_at = schedule.next_look(now, now=now)
         held.save()
         request = f", request {clean(answer.request_id, 64)}" if answer.request_id else ""
-        steps.note(held, words.TAKEN, f"It answered {answer.status}{request}", now=now)
+        steps.note(held, words.TAKEN, f"Answer {answer.status}{request}", now=now)
 
 
 def fail(attempt: Attempt, error: InvestmentAPIError, *, now: datetime) -> None:

@@ -13,7 +13,7 @@ from orders.asking import checking
 from orders.asking.leases import MODELS
 from orders.cancelling import schedule
 from orders.cancelling.attempts import status_of
-from orders.cancelling.rejections import of_orders
+from orders.cancelling.rejections import announced
 from orders.lifecycle import Kind
 from orders.models import Cancellation, CancellationState, Order, PortfolioOrder
 from orders.timeline.reports import ENDS
@@ -24,12 +24,13 @@ SOON = timedelta(seconds=15)
 def look(held: Cancellation, *, patience: timedelta | None) -> None:
     """Ask about the order now, and have it asked about again soon if it has not ended.
 
-    With ``patience`` in the name of the person who waits, else as a poll.
+    With ``patience`` the order itself at once, for a person waits to see it. A check of the desk in
+    either case: the person asked for the cancellation, not for this.
     """
     if patience is None:
         _poll(held)
     else:
-        checking.refetch(held.kind, held.about, actor=held.requested_by, patience=patience)
+        checking.check_at_once(held.kind, held.about, patience=patience)
     if status_of(held) not in ENDS:
         _make_due(*_asked_about(held), at=timezone.now() + SOON)
 
@@ -51,8 +52,8 @@ def is_over(held: Cancellation) -> bool:
     """Return whether upstream has said what became of it."""
     if status_of(held) in ENDS:
         return True
-    of = [held.about] if held.kind is Kind.ORDER else []
-    return bool(of_orders(of, since=held.requested_at))
+    of = {"orders" if held.kind is Kind.ORDER else "portfolio_orders": [held.about]}
+    return bool(announced(**of, since=held.requested_at))
 
 
 def _poll(held: Cancellation) -> None:

@@ -11,11 +11,11 @@ from orders.tracked import moment, text
 
 
 class CancellationState(models.TextChoices):
-    """How far the request is. What became of the order is told by the order."""
+    """How far the request is. The order itself says how it ended."""
 
     READY = "READY", "To be sent"
-    UNKNOWN = "UNKNOWN", "Unknown"  # sent, no usable answer; it may be sent again
-    TAKEN = "TAKEN", "Taken by the broker"
+    UNKNOWN = "UNKNOWN", "No answer yet"  # sent, no usable answer; it may be sent again
+    TAKEN = "TAKEN", "Accepted by the broker"
     REFUSED = "REFUSED", "Refused by the broker"
 
 
@@ -31,7 +31,8 @@ class Cancellation(models.Model):
     state = models.CharField(max_length=8, choices=CancellationState)
     requested_by = models.CharField(max_length=150)
     requested_at = models.DateTimeField()
-    attempts = models.PositiveSmallIntegerField(default=0)
+    because = text(1000)  # why, in the words of who requested it
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     sent_at = moment()  # begin of the last attempt
     answered_at = moment()  # when upstream took or refused it
     sending_until = moment()  # lease of the attempt in progress; NULL: nobody is sending

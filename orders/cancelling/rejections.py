@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
+
+from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome
 
 TYPE = "ORDER_CANCELLATION.REJECTED"
@@ -12,19 +15,31 @@ TYPE = "ORDER_CANCELLATION.REJECTED"
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One announcement, and why, where it says so."""
+    """One announcement about an order or a portfolio order, and why, where it says so."""
 
-    order_id: UUID
+    kind: Kind
+    about: UUID
     at: datetime
     reason: str
 
 
-def of_orders(order_ids: Collection[UUID], *, since: datetime) -> list[Rejection]:
-    """Return what was announced about orders since then, the oldest first: one query."""
-    if not order_ids:
+def announced(
+    *,
+    orders: Collection[UUID] = (),
+    portfolio_orders: Collection[UUID] = (),
+    since: datetime,
+) -> list[Rejection]:
+    """Return what was announced about these since then, the oldest first: one query."""
+    if not (orders or portfolio_orders):
         return []
     entries = JournalEntry.objects.filter(
-        order_id__in=order_ids, type=TYPE, repeat_of=None, recorded_at__gt=since
-    ).exclude(outcome=Outcome.QUARANTINED)
-    rows = entries.order_by("pk").values_list("order_id", "recorded_at", "message")
-    return [Rejection(pk, at, reason) for pk, at, reason in rows if pk is not None]
+        Q(order_id__in=orders) | Q(portfolio_order_id__in=portfolio_orders),
+        type=TYPE,
+        repeat_of=None,
+        recorded_at__gt=since,
+    ).exclude(outcome__in=[Outcome.QUARANTINED, Outcome.DISMISSED])
+    columns = ("order_id", "portfolio_order_id", "recorded_at", "message")
+    return [
+        Rejection(Kind.ORDER if order else Kind.PORTFOLIO_ORDER, order or parent, at, reason)
+        for order, parent, at, reason in entries.order_by("pk").values_list(*columns)
+    ]

@@ -34,36 +34,44 @@ class AlreadyAskedError(NotPossibleError):
     def __init__(self, held: Cancellation) -> None:
         at = f"{timezone.localtime(held.requested_at):%H:%M:%S}"
         super().__init__(
-            f"{held.requested_by} asked for it at {at} already. Nothing more was sent."
+            f"{held.requested_by} already requested it at {at}. Nothing more was sent."
         )
         self.held = held
 
 
 def request(
-    kind: Kind, pk: UUID, *, actor: str, rings: bool = True, now: datetime | None = None
+    kind: Kind,
+    pk: UUID,
+    *,
+    actor: str,
+    reason: str = "",
+    rings: bool = True,
+    now: datetime | None = None,
 ) -> Cancellation:
     """Commit to ask the broker to cancel an order that is held here; workers send it from the commit on.
 
-    ``send`` does that at once; who calls it does not ring for a worker, who might be faster. Raises
+    ``reason`` is why, for the history; people have to give one, code may. ``send`` does that at once;
+    who calls it does not ring for a worker, who might be faster. Raises
     AlreadyAskedError while another request for it is under way, NotPossibleError where it has ended
     or is not known.
     """
     now = now or timezone.now()
-    if reason := why_not(kind, pk):
-        raise NotPossibleError(reason)
+    if obstacle := why_not(kind, pk):
+        raise NotPossibleError(obstacle)
     if held := under_way(kind, pk, now=now):
         raise AlreadyAskedError(held)
     made = Cancellation(
         state=CancellationState.READY,
         requested_by=clean(actor, 150),
         requested_at=now,
+        because=clean(reason, 1000).strip(),
         next_attempt_at=now,
         **{COLUMNS[kind]: pk},
     )
     try:
         with transaction.atomic():
             made.save(force_insert=True)
-            steps.note(made, words.REQUESTED, "", now=now)
+            steps.note(made, words.REQUESTED, made.because, actor=made.requested_by, now=now)
             if rings:
                 transaction.on_commit(
                     lambda: doorbell.ring(tasks.send_cancellation, made.pk), robust=True
@@ -76,14 +84,14 @@ def request(
 def why_not(kind: Kind, pk: UUID) -> str:
     """Return why an order cannot be cancelled; "" if one may try."""
     status = MODELS[kind].objects.filter(pk=pk).values_list("status", flat=True).first()
-    return "It is not known here." if status is None else why_not_in(status)
+    return "We do not know this order." if status is None else why_not_in(status)
 
 
 def why_not_in(status: str) -> str:
     """Return why an order cannot be cancelled that has this status; "" if one may try."""
     if status not in ENDS:
         return ""
-    return f"It has ended: {status_word(status)}. There is nothing to cancel."
+    return f"It is already {status_word(status)}: there is nothing to cancel."
 
 
 def under_way(kind: Kind, pk: UUID, *, now: datetime) -> Cancellation | None:

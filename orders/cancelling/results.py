@@ -46,7 +46,11 @@ class _Known:
                 self._traded.add(pk)
         ids = [pk for kind, pk in self._said if kind is Kind.ORDER]
         since = min((it.requested_at for it in requests), default=None)
-        self._rejections = rejections.of_orders(ids, since=since) if since else []
+        self._rejections = (
+            rejections.announced(orders=ids, portfolio_orders=portfolio, since=since)
+            if since
+            else []
+        )
 
     def held(self, request: Cancellation) -> Held:
         """Return what is held of the order of one request."""
@@ -54,18 +58,23 @@ class _Known:
         status, reason = self._said.get((kind, about), ("", ""))
         children = dict(self._of[about]) if kind is Kind.PORTFOLIO_ORDER else {}
         ids = set(children) if kind is Kind.PORTFOLIO_ORDER else {about}
-        told = self._told(request, ids)
+        told = [*self._told(request, Kind.ORDER, ids)]
+        if kind is Kind.PORTFOLIO_ORDER:
+            told += self._told(request, kind, {about})
         return Held(
             kind=kind,
             status=status,
             reason=reason,
             orders=Counter(children.values()),
             traded=len(self._traded & ids),
-            rejected=len({it.order_id for it in told}),
+            rejected=len({it.about for it in told if it.kind is Kind.ORDER}),
+            is_rejected=any((it.kind, it.about) == (kind, about) for it in told),
             rejection=next((it.reason for it in reversed(told) if it.reason), ""),
         )
 
-    def _told(self, request: Cancellation, ids: set[UUID]) -> list[Rejection]:
+    def _told(self, request: Cancellation, kind: Kind, ids: set[UUID]) -> list[Rejection]:
         return [
-            it for it in self._rejections if it.order_id in ids and it.at > request.requested_at
+            it
+            for it in self._rejections
+            if it.kind is kind and it.about in ids and it.at > request.requested_at
         ]

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 def due(*, now: datetime, most: int | None = None) -> list[int]:
     """Return what to send or to look after now, the longest overdue first; nothing while upstream wants no requests."""
-    if asks.paused_until():
+    if asks.paused_until(Urgency.SUBMISSION):
         return []
     rows = Cancellation.objects.filter(next_attempt_at__lte=now).order_by("next_attempt_at", "pk")
     return list(rows.values_list("pk", flat=True)[:most])
@@ -36,7 +36,7 @@ def send(pk: int, *, patience: float | None = None) -> Cancellation:
     """
     client = api()
     until = None if patience is None else time.monotonic() + patience
-    attempt = attempts.begin(pk, now=timezone.now())
+    attempt = attempts.begin(pk, is_pressed=patience is not None, now=timezone.now())
     held = Cancellation.objects.get(pk=pk)
     if attempt is None:
         if held.state == CancellationState.TAKEN:

@@ -9,17 +9,20 @@ REFUSED = "REFUSED"
 OVER = "OVER"  # it is not sent again
 
 TITLES = {
-    REQUESTED: "Cancel requested by {actor}",
-    SENT: "Cancel sent to the broker",
-    NOT_SENT: "Cancel not sent",
-    UNKNOWN: "The broker did not say whether it has the cancel",
-    TAKEN: "Cancel taken by the broker",
-    REFUSED: "The broker refused the cancel",
-    OVER: "Cancel not sent again",
+    REQUESTED: "Cancellation requested by {actor}",
+    SENT: "Cancellation sent to the broker{by}",
+    NOT_SENT: "Cancellation not sent",
+    UNKNOWN: "No answer from the broker to the cancellation",
+    TAKEN: "Cancellation request accepted by the broker",
+    REFUSED: "Cancellation refused by the broker",
+    OVER: "Cancellation not sent again",
 }
 
 
 def told(word: str, text: str, *, actor: str) -> str:
-    """Return what a step tells: its heading in the history and, behind a colon, what is said below it."""
-    title = TITLES[word].format(actor=actor)
+    """Return what a step tells: its heading in the history and, behind a colon, what is said below it.
+
+    ``actor`` is the person who took it; "" where the desk did by itself.
+    """
+    title = TITLES[word].format(actor=actor, by=f" by {actor}" if actor else "")
     return f"{title}: {text}" if text else title

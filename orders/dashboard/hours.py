@@ -26,11 +26,15 @@ class Bar(bars.Bar):
     __slots__ = ()
 
     @property
+    def ends(self) -> datetime:
+        """When the hour is over."""
+        return (self.begins.astimezone(UTC) + HOUR).astimezone(self.begins.tzinfo)
+
+    @property
     def title(self) -> str:
         """The whole in words: "09:00 to 10:00: 12 placed, 11 filled, 1 open"."""
-        ends = self.begins.astimezone(UTC) + HOUR
         parts = "".join(f", {n} {WORDS[name]}" for name, n in self.counts.items() if n)
-        hours = f"{self.begins:%H:%M} to {ends.astimezone(self.begins.tzinfo):%H:%M}"
+        hours = f"{self.begins:%H:%M} to {self.ends:%H:%M}"
         return f"{hours}: {self.total or 'none'} placed{parts}"
 
 
@@ -49,6 +53,21 @@ class Chart:
         return sum(bar.total for bar in self.bars)
 
     @property
+    def begins(self) -> datetime:
+        """The beginning of the first hour."""
+        return self.bars[0].begins
+
+    @property
+    def ends(self) -> datetime:
+        """The end of the last hour."""
+        return self.bars[-1].ends
+
+    @property
+    def sums(self) -> dict[str, int]:
+        """The number of orders of each part that occurs."""
+        return {name: sum(bar.counts[name] for bar in self.bars) for name in self.names}
+
+    @property
     def names(self) -> list[str]:
         """The parts that occur, for the legend."""
         return [name for name in WORDS if any(bar.counts[name] for bar in self.bars)]
@@ -56,8 +75,7 @@ class Chart:
     @property
     def sentence(self) -> str:
         """The whole in words."""
-        sums = {name: sum(bar.counts[name] for bar in self.bars) for name in self.names}
-        parts = "".join(f", {n} {WORDS[name]}" for name, n in sums.items())
+        parts = "".join(f", {n} {WORDS[name]}" for name, n in self.sums.items())
         return f"{self.total or 'None'} placed in 24 hours{parts}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models.expressions import Combinable
 
-from backoffice.admin import CAP
+from backoffice import admin
 from backoffice.together import Rows, first
 from orders.models import Placement, PlacementState
 
@@ -16,8 +16,8 @@ def questions(now: datetime) -> dict[str, Combinable]:
     proposed = Placement.objects.filter(state=PlacementState.PROPOSED)
     unknown = Placement.objects.of_unknown_fate(now=now)
     return {
-        "placements_proposed": Rows(proposed, CAP + 1),
-        "placements_unknown": Rows(unknown, CAP + 1),
+        "placements_proposed": Rows(proposed, admin.CAP + 1),
+        "placements_unknown": Rows(unknown, admin.CAP + 1),
         "placement_unknown_since": first(unknown.order_by("submitted_at"), "first_sent_at"),
     }
 

@@ -1,32 +1,28 @@
 """What the dashboard asks the database about orders: each question from an index or remembered for 15 s."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, F, QuerySet
 from django.db.models.functions import TruncHour
 
-from backoffice.admin import CAP
+from backoffice import admin
 from backoffice.panels import recent
 from backoffice.together import Quantile, Rows, ask, first
+from orders import counted, intake, pulse, version
 from orders.dashboard import placements
 from orders.journal import DISCOVERY
-from orders.lifecycle import KNOWN_STATUSES, OPEN_STATUSES, SETTLING
+from orders.lifecycle import OPEN_STATUSES, SETTLING
 from orders.models import JournalEntry, Order, Outcome, PortfolioOrder
-from orders.progress import Progress
+from orders.problems import OF_ORDERS
+from orders.progress import Progress, progress
 from orders.reconciliation import latest
 from orders.tracked import Source
 
-DAY = timedelta(days=1)
-WEEK = timedelta(days=7)
-# Filled within a day and settled already: such an order was placed a few days ago at most.
-LONGEST_WAY = timedelta(days=4)
 STALEST = 6
-MOST = CAP + 1  # counted at most: "10,000+"
 NUMBERS = "orders"  # what they are remembered as
 SAMPLE = 10_000  # rows that a median is taken of
 RECONCILED = ["pk", "started_at", "state", "compared", "differing", "unknown_there", "is_amber"]
@@ -51,11 +47,14 @@ def numbers(now: datetime) -> dict[str, Any]:
     def read() -> dict[str, Any]:
         return ask(
             **_orders(now),
+            **_problems(now),
             **_filled(now),
             **_recovered(now),
             **_worker(now),
+            **pulse.questions(),
             **placements.questions(now),
             **_reconciled(now),
+            **version.questions(),
         )
 
     return recent(NUMBERS, lambda: {"at": now, **read()})
@@ -68,53 +67,63 @@ def _orders(now: datetime) -> dict[str, Any]:
         for number, rows in enumerate(_longest_quiet())
     }
     return oldest | {
-        "new": Rows(orders.filter(status="NEW"), MOST),
-        "processing": Rows(orders.filter(status="PROCESSING"), MOST),
-        "unknown": Rows(_unknown(orders.exclude(status="")), MOST),
-        "stale": Rows(stale, MOST),
+        "open": Rows(counted.still_open(orders.all()), admin.CAP + 1),
+        "new": Rows(orders.filter(status="NEW"), admin.CAP + 1),
+        "processing": Rows(orders.filter(status="PROCESSING"), admin.CAP + 1),
+        "unknown": Rows(counted.of_unknown_status(orders.all()), admin.CAP + 1),
+        "stale": Rows(stale, admin.CAP + 1),
+    }
+
+
+def _problems(now: datetime) -> dict[str, Any]:
+    """Return the questions how many portfolio orders have each kind of problem, and how many have any."""
+    rows = PortfolioOrder.objects.all()
+    names = [counted.ANY, *(problem.name for problem in OF_ORDERS)]
+    return {
+        **{
+            f"problem_{name}": Rows(counted.with_problem(rows, name, now=now), admin.CAP + 1)
+            for name in names
+        },
+        "problem_alone": Rows(counted.alone_with_problem(Order.objects.all()), admin.CAP + 1),
     }
 
 
 def _filled(now: datetime) -> dict[str, Any]:
-    """Return the questions about what was filled in a day.
-
-    No index holds the moment of the fill: what is filled had news since, and what is settled was
-    placed a few days ago at most.
-    """
-    since = now - DAY
-    filled = PortfolioOrder.objects.filter(
-        Q(status=SETTLING, news_at__gte=since)
-        | Q(status="SETTLED", created_at__gte=since - LONGEST_WAY),
-        filled_at__gte=since,
-    )
+    """Return the questions about what was filled in a day."""
+    filled = counted.done_since(PortfolioOrder.objects.all(), now - counted.DAY)
     return {
-        "filled": Rows(filled, MOST),
+        "filled": Rows(filled, admin.CAP + 1),
+        "filled_unknown": Rows(counted.of_unknown_fill_time(filled), admin.CAP + 1),
         "median": Quantile(filled.order_by(), "created_at", "filled_at", 50, SAMPLE),
     }
 
 
 def _recovered(now: datetime) -> dict[str, Any]:
-    applied = _asks().filter(outcome=Outcome.APPLIED, recorded_at__gte=now - WEEK)
-    told = applied.exclude(status="")
+    entries, since = JournalEntry.objects.all(), now - counted.WEEK
+    asked = {"recovered": counted.ASKS, "by_poll": (Source.POLL,), "by_refetch": (Source.REFETCH,)}
     return {
-        "by_poll": Rows(told.filter(source=Source.POLL), MOST),
-        "by_refetch": Rows(told.filter(source=Source.REFETCH), MOST),
+        name: Rows(counted.recovered(entries, since, sources), admin.CAP + 1)
+        for name, sources in asked.items()
     }
 
 
 def _worker(now: datetime) -> dict[str, Any]:
+    since = now - counted.DAY
     pending = JournalEntry.objects.filter(outcome=Outcome.PENDING)
-    newest = _asks().filter(recorded_at__gte=now - DAY).order_by("-recorded_at")
+    asked = JournalEntry.objects.filter(source__in=counted.ASKS, recorded_at__gte=since)
+    newest = asked.order_by("-recorded_at")
     rounds = newest.filter(type=DISCOVERY)
     # A round that is under way is an entry that says it failed, until it is closed.
-    failed = newest.filter(outcome=Outcome.FAILED).exclude(type=DISCOVERY, applied_at=None)
-    failed = failed.exclude(_slip())
+    failed = counted.failed_asks(since).exclude(type=DISCOVERY, applied_at=None)
+    failed = failed.order_by("-recorded_at")
+    unanswered = counted.unanswered(since).order_by("-pk")
     return {
-        "pending": Rows(pending, MOST),
+        **intake.questions(admin.CAP + 1),
+        "pending": Rows(pending, admin.CAP + 1),
         # The head of the queue. Asked for by time of receipt, the database may read the whole journal.
         "pending_since": first(pending.order_by("occurred_at", "id"), "recorded_at"),
-        "overdue": Rows(PortfolioOrder.objects.overdue(now=now), MOST),
-        "overdue_orders": Rows(Order.objects.overdue(now=now), MOST),
+        "overdue": Rows(PortfolioOrder.objects.overdue(now=now), admin.CAP + 1),
+        "overdue_orders": Rows(Order.objects.overdue(now=now), admin.CAP + 1),
         "polled_at": first(
             newest.filter(source=Source.POLL).exclude(type=DISCOVERY), "recorded_at"
         ),
@@ -123,6 +132,9 @@ def _worker(now: datetime) -> dict[str, Any]:
         "error_at": first(failed, "recorded_at"),
         "error": first(failed, "message"),
         "error_id": first(failed, "pk"),
+        "unanswered_at": first(unanswered, "recorded_at"),
+        "unanswered": first(unanswered, "message"),
+        "unanswered_id": first(unanswered, "pk"),
     }
 
 
@@ -138,7 +150,7 @@ def placed(now: datetime) -> dict[tuple[datetime, str], int]:
     """
     since = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=23)
     rows = (
-        PortfolioOrder.objects.filter(created_at__gte=since, created_at__lte=now)
+        PortfolioOrder.objects.filter(created_at__gte=since, created_at__lt=since + counted.DAY)
         .order_by()
         .values_list(TruncHour("created_at", tzinfo=UTC), "status")
         .annotate(n=Count("pk"))
@@ -159,24 +171,20 @@ def stalest(now: datetime) -> list[StaleOrder]:
         PortfolioOrder.objects.stale(now=now)
         .filter(pk__in=each[0].union(*each[1:]))
         .order_by("news_at", "pk")
-        .values(*SHOWN, word=F("orders__status"))
+        .values(*SHOWN, word=F("orders__status"), bits=F("orders__problems"))
         .annotate(n=Count("orders__pk"))
     )
     found: dict[UUID, PortfolioOrder] = {}
-    counts: dict[UUID, Counter[str]] = {}
+    told: defaultdict[UUID, list[tuple[str, int, int, int]]] = defaultdict(list)
     for row in rows:
-        word, n = row.pop("word"), row.pop("n")
+        word, bits, n = (row.pop(name) for name in ("word", "bits", "n"))
         order = found.setdefault(row["pk"], PortfolioOrder(**row))
-        counts.setdefault(order.pk, Counter())[word] += n
+        if n:  # without orders there is one empty row
+            told[order.pk].append((word, bits, n, 0))
     return [
-        StaleOrder(order, _progress(counts[pk]), now - (order.news_at or now))
+        StaleOrder(order, progress(told[pk]) if told[pk] else None, now - (order.news_at or now))
         for pk, order in list(found.items())[:STALEST]
     ]
-
-
-def _progress(counts: Mapping[str, int]) -> Progress | None:
-    known = {word: n for word, n in counts.items() if n}  # without orders there is one empty row
-    return Progress(known) if known else None
 
 
 def _longest_quiet() -> list[QuerySet]:
@@ -187,21 +195,4 @@ def _longest_quiet() -> list[QuerySet]:
     """
     heard = PortfolioOrder.objects.filter(news_at__isnull=False).order_by("news_at")
     known = [heard.filter(status=status) for status in (*OPEN_STATUSES, SETTLING)]
-    return [*known, _unknown(heard)]
-
-
-def _unknown(rows: QuerySet) -> QuerySet:
-    """Return the rows in a status that this release does not know; they carry a flag that has an index."""
-    return rows.filter(problems__gt=0).exclude(status__in=KNOWN_STATUSES)
-
-
-def _slip() -> Q:
-    """Return what tells an id that somebody mistyped: asked for by hand, unknown upstream and here."""
-    parents = PortfolioOrder.objects.filter(pk=OuterRef("portfolio_order_id"))
-    orders = Order.objects.filter(pk=OuterRef("order_id"))
-    return Q(source=Source.REFETCH, message__contains=": 404") & ~Exists(parents) & ~Exists(orders)
-
-
-def _asks() -> QuerySet[JournalEntry]:
-    """Return what we asked upstream for: few entries, with an index of their own."""
-    return JournalEntry.objects.filter(source__in=[Source.POLL, Source.REFETCH])
+    return [*known, counted.of_unknown_status(heard)]

@@ -1,6 +1,8 @@
 """Findings of a reconciliation -> rows of its CSV. Pure."""
 
-from orders.export.cells import Row, free_text, moment, optional
+from uuid import UUID
+
+from orders.export.cells import Row, moment, optional
 from orders.reconciliation.models import Finding, Reconciliation
 
 COLUMNS = (
@@ -9,8 +11,8 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def row(run: Reconciliation, finding: Finding) -> Row:
-    """Return one row."""
+def row(run: Reconciliation, finding: Finding, parent: UUID | None) -> Row:
+    """Return one row; ``parent`` is the portfolio order of the order found, None where it is not known."""
     return (
         str(run.pk),
         run.scope,
@@ -19,8 +21,8 @@ def row(run: Reconciliation, finding: Finding) -> Row:
         moment(run.until),
         moment(finding.found_at),
         finding.verdict,
-        optional(finding.portfolio_order_id),
+        optional(finding.portfolio_order_id or parent),
         optional(finding.order_id),
-        free_text(finding.detail),
+        finding.detail,
         optional(finding.entry_id),
     )

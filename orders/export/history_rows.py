@@ -6,7 +6,8 @@ from datetime import UTC
 from typing import Protocol
 from uuid import UUID
 
-from orders.export.cells import Row, free_text, milliseconds, moment, optional
+from orders import actors
+from orders.export.cells import Row, milliseconds, moment, number, optional
 from orders.timeline.items import Item, ItemKind
 from orders.timeline.sentences import message
 
@@ -35,8 +36,8 @@ def attributes(row: Described, *, type_: str, side: str = "", instrument_id: str
         side,
         instrument_id,
         row.currency,
-        row.cash_amount,
-        free_text(row.client_reference),
+        number(row.cash_amount),
+        row.client_reference,
     )
 
 
@@ -71,10 +72,10 @@ def row(item: Item, sequence: int, identity: Row, described: Row) -> Row:
         moment(item.recorded_at),
         milliseconds(item.delay),
         item.source,
-        free_text(entry.actor) if entry else "",
+        actors.person(entry) if entry else "",
         optional(entry.event_id) if entry else "",
         entry.type if entry and is_event else item.expected,
         str(item.deliveries) if is_event or item.expected else "",
         *described,
-        free_text(message(item, UTC)),
+        message(item, UTC),
     )

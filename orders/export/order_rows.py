@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from orders.executions import Executed, executed
-from orders.export.cells import Row, boolean, free_text, moment, optional, seconds
+from orders.export.cells import Row, boolean, moment, number, optional, seconds
 from orders.lifecycle import Kind, expected
 from orders.models import Execution, Order, PortfolioOrder
+from orders.tracked import Tracked
 
 COLUMNS = (
     "order_id", "portfolio_order_id", "portfolio_order_status", "account_id", "allocation_id",
@@ -40,12 +41,12 @@ def row(
         order.instrument_id,
         order.status,
         order.currency,
-        order.cash_amount,
-        order.quantity,
-        done.quantity,
-        _in_its_currency(order, done, done.average_price),
-        done.fee,
-        _in_its_currency(order, done, done.tax),
+        number(order.cash_amount),
+        number(order.quantity),
+        number(done.quantity),
+        number(_in_its_currency(order, done, done.average_price)),
+        number(done.fee),
+        number(_in_its_currency(order, done, done.tax)),
         moment(order.created_at),
         moment(order.processing_at),
         moment(order.filled_at),
@@ -56,9 +57,9 @@ def row(
         moment(order.heard_at),
         order.heard_via,
         boolean(is_stale),
-        str(_missed(order)) if is_missed else "0",
+        str(missed(Kind.ORDER, order)) if is_missed else "0",
         str(duplicates),
-        free_text(order.client_reference),
+        order.client_reference,
     )
 
 
@@ -67,6 +68,19 @@ def _in_its_currency(order: Order, done: Executed, amount: str) -> str:
     return amount if done.currency == order.currency or not order.currency else ""
 
 
-def _missed(order: Order) -> int:
-    words = expected(Kind.ORDER, order.status, was_processing=order.processing_at is not None)
-    return len(words - set(order.announced.split()))
+def without_orders(row: PortfolioOrder) -> Row:
+    """Return the row of a portfolio order that has no orders: what is its own, and nothing of an order."""
+    own = {
+        "portfolio_order_id": str(row.pk),
+        "portfolio_order_status": row.status,
+        "account_id": optional(row.account_id),
+        "allocation_id": optional(row.allocation_id),
+        "portfolio_order_type": row.type,
+    }
+    return tuple(own.get(column, "") for column in COLUMNS)
+
+
+def missed(kind: Kind, row: Tracked) -> int:
+    """Return how many expected webhooks of an object never came."""
+    words = expected(kind, row.status, was_processing=row.processing_at is not None)
+    return len(words - set(row.announced.split()))

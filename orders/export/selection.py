@@ -1,34 +1,55 @@
 """Which orders a file is about, read in batches from one snapshot of the database: memory stays flat."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import merge
+from itertools import groupby, islice
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
-from orders.models import Order, PortfolioOrder
+from orders.export.table import in_batches
+from orders.models import JournalEntry, Order, PortfolioOrder
+from orders.timeline.long import LONG, MANY
 
-BATCH = 100  # portfolio orders, with all their orders
+BATCH = 100  # portfolio orders, known or not, with all their orders
 BATCH_OF_ORDERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some of the orders of a file, in the file's order.
+    """Some of the orders of a file, in the file's order: by portfolio order, then by id.
 
-    ``portfolio_orders`` by id; where ``is_whole`` is False they are there for their columns alone.
+    ``portfolio_orders`` by id, each with all its orders; ``others`` are those of single orders,
+    there for their columns alone. ``is_long`` is one whose orders are too many, or which has too
+    many entries: they are read in parts.
     """
 
     portfolio_orders: dict[UUID, PortfolioOrder]
     orders: list[Order]
-    is_whole: bool
+    others: dict[UUID, PortfolioOrder] = field(default_factory=dict)
+    is_long: bool = False
+
+    @property
+    def parents(self) -> dict[UUID, PortfolioOrder]:
+        """Return the portfolio orders of the orders, by id; those that are known here."""
+        return self.portfolio_orders | self.others
+
+    def parts(self) -> Iterator["Batch"]:
+        """Yield it with its orders, of a long one so many at once."""
+        if not self.is_long:
+            yield self
+            return
+        of = Order.objects.filter(portfolio_order__in=list(self.portfolio_orders))
+        for orders in in_batches(of, BATCH_OF_ORDERS):
+            yield Batch(self.portfolio_orders, orders)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Portfolio orders with all their orders, then single orders."""
+    """Portfolio orders with all their orders, and single orders."""
 
     portfolio_orders: QuerySet[PortfolioOrder]
     orders: QuerySet[Order]
@@ -64,19 +85,49 @@ class Selection:
         return cls(PortfolioOrder.objects.none(), orders)
 
     def batches(self) -> Iterator[Batch]:
-        """Yield all batches, the portfolio orders by id, then the single orders by id."""
-        for rows in _in_batches(self.portfolio_orders, BATCH):
-            known = {row.pk: row for row in rows}
-            orders = Order.objects.filter(portfolio_order__in=list(known))
-            yield Batch(known, list(orders.order_by("portfolio_order_id", "pk")), is_whole=True)
-        for single in _in_batches(self.orders, BATCH_OF_ORDERS):
-            parents = {order.portfolio_order_id for order in single}
-            yield Batch(PortfolioOrder.objects.in_bulk(parents - {None}), single, is_whole=False)
+        """Yield all batches by the id of the portfolio order, known or not; at the end orders without one."""
+        known = ((row.pk, row) for rows in in_batches(self.portfolio_orders, BATCH) for row in rows)
+        single = ((pk, None) for pk in self._parents_of_single_orders())
+        both = merge(known, single, key=lambda pair: pair[0])
+        while chunk := list(islice(both, BATCH)):
+            long = _long([row for _, row in chunk if row])
+            for is_long, group in groupby(chunk, key=lambda pair: pair[0] in long):
+                if is_long:
+                    yield from (Batch({pk: row}, [], is_long=True) for pk, row in group if row)
+                else:
+                    yield self._batch(dict(group))
+        for orders in in_batches(self.orders.filter(portfolio_order=None), BATCH_OF_ORDERS):
+            yield Batch({}, orders)
+
+    def _batch(self, parents: dict[UUID, PortfolioOrder | None]) -> Batch:
+        """Return portfolio orders with all their orders; with the single ones where there is None."""
+        whole = {pk: row for pk, row in parents.items() if row}
+        rest = list(parents.keys() - whole.keys())
+        orders = [*Order.objects.filter(portfolio_order__in=list(whole))]
+        if rest:
+            orders += self.orders.filter(portfolio_order__in=rest)
+        orders.sort(key=lambda order: (order.portfolio_order_id, order.pk))
+        return Batch(whole, orders, PortfolioOrder.objects.in_bulk(rest) if rest else {})
+
+    def _parents_of_single_orders(self) -> Iterator[UUID]:
+        """Yield the ids of the portfolio orders of single orders, each once."""
+        rows = self.orders.order_by("portfolio_order_id").values_list(
+            "portfolio_order_id", flat=True
+        )
+        rows, last = rows.exclude(portfolio_order=None).distinct(), None
+        while ids := list((rows.filter(portfolio_order__gt=last) if last else rows)[:BATCH]):
+            yield from ids
+            last = ids[-1]
 
 
-def _in_batches(rows: QuerySet[Any], size: int) -> Iterator[list[Any]]:
-    """Yield rows by id, each batch starting after the last: no cursor is held, nothing is counted."""
-    rows, last = rows.order_by("pk"), None
-    while batch := list((rows.filter(pk__gt=last) if last else rows)[:size]):
-        yield batch
-        last = batch[-1].pk
+def _long(rows: Iterable[PortfolioOrder]) -> set[UUID]:
+    """Return the portfolio orders of too many orders, or of too many entries of their own."""
+    ids = [row.pk for row in rows]
+    orders = Order.objects.filter(portfolio_order_id__in=ids).order_by()
+    entries = JournalEntry.objects.filter(portfolio_order_id__in=ids).order_by()
+    found: set[UUID] = set()
+    for rows_of, most in ((orders, MANY), (entries, LONG)):
+        of: QuerySet[Any] = rows_of
+        counted = of.values("portfolio_order_id").annotate(n=Count("pk")).filter(n__gt=most)
+        found |= set(counted.values_list("portfolio_order_id", flat=True))
+    return found

@@ -78,22 +78,31 @@ class Scale:
         past = max(moment - part.start, timedelta())
         return part.x + part.rate * past.total_seconds()
 
+    def moment(self, x: float) -> datetime:
+        """Return the moment that stands at ``x``, 0 to 100."""
+        last = self.stretches[-1]
+        part = next((each for each in self.stretches if x < each.x + each.width), last)
+        return min(part.start + timedelta(seconds=(x - part.x) / part.rate), self.end)
 
-def scale_of(moments: Iterable[datetime]) -> Scale:
-    """Return the scale on which these moments can be told apart. Raises ValueError without any."""
+
+def scale_of(moments: Iterable[datetime], *, folds: bool = True) -> Scale:
+    """Return the scale on which these moments can be told apart. Raises ValueError without any.
+
+    Without ``folds`` no silence is folded.
+    """
     known = sorted(set(moments))
     if not known:
         raise ValueError("an axis needs a moment")
-    folds = _silences(known)
-    edges = [known[0], *chain.from_iterable(folds), max(known[-1], known[0] + SHORTEST)]
+    silences = _silences(known) if folds else []
+    edges = [known[0], *chain.from_iterable(silences), max(known[-1], known[0] + SHORTEST)]
     unfolded = list(zip(edges[0::2], edges[1::2], strict=True))
-    widths = _widths([end - start for start, end in unfolded], 100 - BAND * len(folds))
+    widths = _widths([end - start for start, end in unfolded], 100 - BAND * len(silences))
     stretches, x = [], 0.0
     for number, ((start, end), width) in enumerate(zip(unfolded, widths, strict=True)):
         stretches.append(Stretch(start, end, x, width))
         x += width
-        if number < len(folds):
-            stretches.append(Stretch(*folds[number], x, BAND, is_folded=True))
+        if number < len(silences):
+            stretches.append(Stretch(*silences[number], x, BAND, is_folded=True))
             x += BAND
     return Scale(tuple(stretches))
 

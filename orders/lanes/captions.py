@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
+from orders.executions import REVERSED
 from orders.lanes.lives import End, Life
 from orders.lanes.parts import Chart
 from orders.timeline.durations import duration
@@ -15,7 +16,9 @@ def caption(life: Life, chart: Chart) -> str:
     steps = [f"{word(stage.status)} {clock(stage.start)}" for stage in life.stages]
     steps += [_ended(end, clock) for end in life.ends]
     if life.is_final and not life.ends:
-        steps.append(f"{word(life.subject.status)} at a time that nobody told")
+        steps.append(f"{word(life.subject.status)} at an unknown time")
+    if life.state == REVERSED and REVERSED not in {end.status for end in life.ends}:
+        steps.append(REVERSED)
     said = [", ".join(steps) or word(life.subject.status), *_since(life, chart, clock)]
     return f"{life.name}: {'; '.join(said)}"
 
@@ -41,11 +44,12 @@ def _ended(end: End, clock: _Clock) -> str:
     told = f"{word(end.status)} {clock(end.at)}"
     if end.learned_at is None:
         return told
-    return f"{told}, learned late, {clock(end.learned_at)} by {end.source.lower()}"
+    how = "check" if end.source == "POLL" else end.source.lower()
+    return f"{told}, received late, {clock(end.learned_at)} by {how}"
 
 
 def _since(life: Life, chart: Chart, clock: _Clock) -> Iterator[str]:
     if life.took is not None:
         yield f"{'open for' if life.is_open else 'took'} {duration(life.took)}"
     if chart.quiet_since and not life.is_final:
-        yield f"no news since {clock(chart.quiet_since)}"
+        yield f"no change since {clock(chart.quiet_since)}"

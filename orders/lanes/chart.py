@@ -10,12 +10,10 @@ from uuid import UUID
 
 from orders.lanes.axis import Scale, scale_of
 from orders.lanes.lives import End, Life, life_of
+from orders.lanes.others import Crowd, others, scale_with
 from orders.lanes.parts import Bar, Chart, Lane, Mark
-from orders.lanes.ticks import (
-    day_labels,
-    ticks,
-)  # fmt: skip
-from orders.lifecycle import Kind
+from orders.lanes.ticks import day_labels, ticks
+from orders.lifecycle import Kind, is_final
 from orders.timeline.items import Item
 from orders.timeline.seen import Subject
 
@@ -34,19 +32,25 @@ def chart(
     zone: tzinfo,
     late_after: timedelta,
     quiet_since: datetime | None = None,
+    crowd: Crowd | None = None,
 ) -> Chart | None:
     """Return the chart of ``subjects``, the first of which the page is about; None if nobody told any time.
 
-    ``items`` are their history in time's order. ``quiet_since`` is the last news of a stale order.
+    ``items`` are their history in time's order. ``quiet_since`` is the last news of a stale order,
+    ``crowd`` the orders that are not among the subjects.
     """
     head, *lives = _lives(subjects, items, now, late_after)
     moments = [moment for life in (head, *lives) for moment in life.moments]
     if not moments:
         return None
     shows_now = quiet_since is not None or any(life.is_open for life in (head, *lives))
+    shows_now = shows_now or bool(
+        crowd and any(not is_final(Kind.ORDER, it) for it in crowd.statuses)
+    )
     shown_now = now if shows_now else None
     news = [] if quiet_since is None else [max(quiet_since, min(moments))]
-    scale = scale_of([*moments, *news, now] if shows_now else moments)
+    marked = [*moments, *news, now] if shows_now else moments
+    scale = scale_with(marked, crowd) if crowd else scale_of(marked)
     found = ticks(scale, moments, zone=zone, now=shown_now)
     first, more = (
         [_lane(life, scale, quiet_since) for life in part]
@@ -62,6 +66,7 @@ def chart(
         more=more,
         now_x=scale.x(now) if shows_now else None,
         quiet_since=quiet_since,
+        others=others(crowd, scale) if crowd else None,
     )
 
 

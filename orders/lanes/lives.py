@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from orders.executions import REVERSED
 from orders.lifecycle import SETTLING, Kind, is_final
 from orders.timeline.items import Item, Remark
 from orders.timeline.reports import ENDS
@@ -24,7 +25,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A status in which an order ended: filled, settled or cancelled.
+    """A status in which an order ended: filled, settled or cancelled; or ``REVERSED``, what became of a fill.
 
     ``learned_at`` is when we learned it, and ``source`` from where, if that was too late; else None.
     """
@@ -57,6 +58,11 @@ class Life:
         return self.subject.instrument_id or f"Order {str(self.subject.id)[:8]}"
 
     @property
+    def state(self) -> str:
+        """What it is drawn as: its status, or that its fill was reversed."""
+        return REVERSED if self.subject.is_reversed else self.subject.status
+
+    @property
     def is_final(self) -> bool:
         """Whether no further status can follow."""
         return is_final(self.subject.kind, self.subject.status)
@@ -80,9 +86,12 @@ class Life:
 
     @property
     def took(self) -> timedelta | None:
-        """How long it took, or has been open; None where nobody told."""
-        until = self.now if self.is_open else self.ended_at
-        return until - self.started_at if until and self.started_at else None
+        """How long it took, or has been open, as the head of the page says; None where nobody told."""
+        known = self.subject
+        ends = (end.at for end in self.ends if end.status != "SETTLED")
+        until = self.now if self.is_open else known.ended_at or next(ends, None)
+        since = known.created_at or self.started_at
+        return until - since if until and since else None
 
     @property
     def moments(self) -> Iterator[datetime]:
@@ -105,8 +114,9 @@ def life_of(
     begun = (
         [(at, status) for at, status in steps if status not in ENDS] if steps else _unknown(told)
     )
-    ends = tuple(_end(at, item, late_after) for at, item in told if _is_end(item))
-    life = Life(subject, (), ends, is_problem=any(map(_is_problem, own)), now=now)
+    ends = [_end(at, item, late_after) for at, item in told if _is_end(item)]
+    ends += _reversals(subject, told, ends)
+    life = Life(subject, (), tuple(ends), is_problem=any(map(_is_problem, own)), now=now)
     return replace(life, stages=tuple(_stages(_from_the_beginning(begun, life), life)))
 
 
@@ -132,6 +142,16 @@ def _stages(begun: Sequence[tuple[datetime, str]], life: Life) -> Iterator[Stage
     for number, (start, status) in enumerate(begun):
         until = nexts[number] if number < len(nexts) else start  # it ended, nobody told when
         yield Stage(status, start, max(start, until))
+
+
+def _reversals(
+    subject: Subject, told: Iterable[tuple[datetime, Item]], ends: Sequence[End]
+) -> list[End]:
+    """Return the moment from which on an executed order counts as reversed, if it was told."""
+    if not (subject.is_reversed and ends):
+        return []
+    moments = (at for at, item in told if Remark.MISTRADE in item.remarks and at >= ends[-1].at)
+    return [End(REVERSED, at) for at in moments][:1]
 
 
 def _is_end(item: Item) -> bool:

@@ -9,8 +9,9 @@ from datetime import datetime, tzinfo
 
 from orders.lanes.axis import Scale, Stretch
 from orders.lanes.lives import Life
+from orders.lanes.others import Others
 from orders.lanes.ticks import DayLabel, FoldLabel, Tick, fold_labels, zone_in_words
-from orders.lifecycle import KNOWN_STATUSES
+from orders.lifecycle import KNOWN_STATUSES, OPEN_STATUSES
 
 DENSE = 16  # more lanes are drawn lower
 
@@ -64,6 +65,7 @@ class Chart:
     """The chart of a page: ``head`` is what the page is about, ``lanes`` its orders.
 
     ``more`` are the orders of a long list that went well; ``now_x`` is None where nothing is open.
+    ``others`` are the orders of a list so long that it is shown page by page.
     """
 
     scale: Scale
@@ -75,6 +77,7 @@ class Chart:
     more: Sequence[Lane]
     now_x: float | None
     quiet_since: datetime | None
+    others: Others | None = None
 
     @property
     def is_dense(self) -> bool:
@@ -95,11 +98,16 @@ class Chart:
     def legend(self) -> Legend:
         """What is to be explained beside the chart."""
         lanes = list(self.all_lanes)
+        in_crowd = {layer.status for layer in (self.others.layers if self.others else ())}
         return Legend(
-            stages=_in_order(bar.status for lane in lanes for bar in lane.bars),
+            stages=_in_order(
+                [bar.status for lane in lanes for bar in lane.bars]
+                + [status for status in in_crowd if status in OPEN_STATUSES]
+            ),
             ends=_in_order(
                 [mark.status for lane in lanes for mark in lane.marks]
                 + [tail.status for lane in lanes for tail in lane.tails]
+                + [status for status in in_crowd if status not in OPEN_STATUSES]
             ),
             sources=sorted({mark.source for lane in lanes for mark in lane.marks} - {""}),
         )

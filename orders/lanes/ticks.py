@@ -4,7 +4,7 @@ Source: ux.md, section 6a.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from orders.lanes.axis import Scale, Stretch
@@ -20,22 +20,36 @@ APART = 100 * 84 / 640  # percent: 84 px on a track of 640 px
 APART_NARROW = 100 * 84 / 450
 NEAR_NOW = 9.0  # percent: no tick so close to "now"
 NEAR_NOW_NARROW = 100 * 60 / 450
+APART_PHONE = 100 * 64 / 140
+NEAR_NOW_PHONE = 100 * 50 / 140
+SCREENS = ("wide", "narrow", "phone")
 FOLD_LABEL = 26.0  # percent: two labels of folds that are closer stand one above the other
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A moment marked on the axis; ``is_wide`` where a narrow screen has no room for it."""
+    """A moment marked on the axis.
+
+    A narrow screen has no room for it where it ``is_wide``, and a phone where it ``is_roomy``, too.
+    """
 
     x: float
     moment: datetime
     label: str
     is_wide: bool = False
+    is_roomy: bool = False
+
+    @property
+    def screens(self) -> str:
+        """Which screens have room for it; "" where all have."""
+        if self.is_wide:
+            return "wide"
+        return "wide narrow" if self.is_roomy else ""
 
 
 @dataclass(frozen=True, slots=True)
 class DayLabel:
-    """A day above its first tick; ``screens`` is "wide" or "narrow" where only those show it there."""
+    """A day above its first tick; ``screens`` are those that show it there, "" if all do."""
 
     x: float
     label: str
@@ -64,11 +78,11 @@ def ticks(
     found: list[Tick] = []
     for stretch in scale.unfolded:
         found += _nice(scale, stretch, step, zone) or _first(scale, stretch, times, zone)
-    kept = _apart(found, APART, near_now=NEAR_NOW, now_x=None if now is None else scale.x(now))
-    narrow = _apart(
-        kept, APART_NARROW, near_now=NEAR_NOW_NARROW, now_x=None if now is None else scale.x(now)
-    )
-    return [Tick(tick.x, tick.moment, tick.label, is_wide=tick not in narrow) for tick in kept]
+    now_x = None if now is None else scale.x(now)
+    kept = _apart(found, APART, near_now=NEAR_NOW, now_x=now_x)
+    narrow = _apart(kept, APART_NARROW, near_now=NEAR_NOW_NARROW, now_x=now_x)
+    phone = _apart(narrow, APART_PHONE, near_now=NEAR_NOW_PHONE, now_x=now_x)
+    return [replace(tick, is_wide=tick not in narrow, is_roomy=tick not in phone) for tick in kept]
 
 
 def day_labels(
@@ -76,13 +90,15 @@ def day_labels(
 ) -> list[DayLabel]:
     """Return the days above the first tick of each, with the weekday where there is one day only."""
     last = [] if now is None else [(scale.x(now), now)]
-    wide = _first_of_days([(tick.x, tick.moment) for tick in shown] + last, zone)
-    narrow = _first_of_days(
-        [(tick.x, tick.moment) for tick in shown if not tick.is_wide] + last, zone
-    )
-    both = [DayLabel(*label) for label in wide if label in narrow]
-    only_wide = [DayLabel(*label, "wide") for label in wide if label not in narrow]
-    return both + only_wide + [DayLabel(*label, "narrow") for label in narrow if label not in wide]
+    places: dict[tuple[float, str], list[str]] = {}
+    for screen in SCREENS:
+        on = [(it.x, it.moment) for it in shown if not it.screens or screen in it.screens.split()]
+        for label in _first_of_days(on + last, zone):
+            places.setdefault(label, []).append(screen)
+    return [
+        DayLabel(*label, "" if len(screens) == len(SCREENS) else " ".join(screens))
+        for label, screens in places.items()
+    ]
 
 
 def fold_labels(scale: Scale) -> list[FoldLabel]:

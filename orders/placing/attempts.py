@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from orders.actors import requested
 from orders.models import Placement, PlacementState
 from orders.placing import schedule, steps
 from orders.placing.models import SENDABLE
@@ -38,9 +39,10 @@ def locked(pk: UUID) -> Placement:
 def begin(pk: UUID, *, actor: str, now: datetime, is_early: bool = False) -> Attempt | None:
     """Commit that a placement is being sent; None if it is not due, if another sends it, or if it is too late.
 
-    With ``is_early`` the time of the next attempt need not have come: a person does not want to
-    wait for it. From here on its fate is unknown until an answer says otherwise. Refuses to run in a
-    transaction, which could take it back.
+    ``actor`` is the person who has it sent; "" where the desk does by itself. With ``is_early`` the
+    time of the next attempt need not have come: a person does not want to wait for it. From here on
+    its result is unknown until an answer says otherwise. Refuses to run in a transaction, which could
+    take it back.
     """
     with transaction.atomic(durable=True):
         held = locked(pk)
@@ -63,10 +65,16 @@ def begin(pk: UUID, *, actor: str, now: datetime, is_early: bool = False) -> Att
         held.first_sent_at = held.first_sent_at or now
         held.sending_until = held.next_attempt_at = attempt.until
         held.save()
-        steps.note(
-            held, steps.SENT, f"Sent to the broker, attempt {attempt.number}", actor=actor, now=now
-        )
+        steps.note(held, steps.SENT, _sent(held, actor), actor=actor, now=now)
     return attempt
+
+
+def _sent(held: Placement, actor: str) -> str:
+    """Return who sends it: the person who pressed a button, or the desk by itself."""
+    if actor:
+        return f"Sent to the broker by {actor}, attempt {held.attempts}"
+    how = "Sent" if held.attempts == 1 else "Sent again"
+    return f"{how} automatically, attempt {held.attempts}{requested(held.submitted_by)}"
 
 
 def begin_look_up(pk: UUID, *, now: datetime) -> Placement | None:
@@ -102,7 +110,7 @@ def _note_if_cut_short(held: Placement, *, now: datetime) -> None:
     held.sending_until = None
     if held.state == PlacementState.UNKNOWN:
         held.unanswered_at = held.sent_at
-        held.reason = f"Attempt {held.attempts} was cut short on our side."
+        held.reason = f"Attempt {held.attempts} was interrupted on our side."
         steps.note(held, steps.UNKNOWN, held.reason, now=now)
 
 

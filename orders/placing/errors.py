@@ -8,7 +8,7 @@ class NotPossibleError(ValueError):
 
 
 class SamePersonError(NotPossibleError):
-    """Who submitted a placement may not approve it."""
+    """Whoever submitted a placement may not approve or decline it."""
 
 
 class KeyTakenError(ValueError):

@@ -1,31 +1,39 @@
-"""Looking up at the broker whether a placement of unknown fate was placed: by account and time, for people to judge."""
+"""Looking up at the broker what became of a placement without an answer: by account and time, for people to judge."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from backoffice.investment_api.budget import Urgency
+from backoffice.investment_api.calls import DEADLINE
 from backoffice.investment_api.client import api
-from orders.attributes import UnreadableError, amount, clean, moment, uuid
-from orders.models import JournalEntry, Placement
-from orders.placing import schedule, steps
+from backoffice.moments import LATEST
+from orders.actors import requested
+from orders.attributes import UnreadableError, amount, moment, or_none, uuid, word
+from orders.models import JournalEntry, Placement, PlacementState
+from orders.placing import attempts, schedule, steps
 from orders.placing.errors import NotPossibleError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A portfolio order of the same account and time, and whether it may be the one that was asked for.
 
-    ``taken_by`` is the placement that it is known to belong to.
+    What cannot be read speaks neither for nor against it; ``why_not`` names it beside what is other
+    than asked for. ``taken_by`` is the placement that it is known to belong to.
     """
 
     portfolio_order_id: UUID
-    created_at: datetime
+    created_at: datetime | None
     cash_amount: str
     currency: str
     type: str
@@ -40,44 +48,72 @@ class Candidate:
         return self.fits and self.taken_by is None
 
 
-def candidates(placement: Placement, *, urgency: Urgency = Urgency.PERSON) -> list[Candidate]:
+def candidates(
+    placement: Placement, *, urgency: Urgency = Urgency.PERSON, deadline: float = DEADLINE
+) -> list[Candidate]:
     """Ask upstream what was placed for the account around the attempts; what may be it first, then by time.
 
-    Raises InvestmentAPIError, and NotPossibleError for a placement that was never sent.
+    Raises InvestmentAPIError, and NotPossibleError for a placement whose result is known, or that was
+    never sent.
     """
+    _check_open(placement)
     if placement.first_sent_at is None or placement.sent_at is None:
         raise NotPossibleError("It was never sent: there is nothing to look up.")
     since, until = schedule.window(placement.first_sent_at, placement.sent_at)
     listed = list(
         api().portfolio_orders(
-            since=since, until=until, account_id=placement.account_id, urgency=urgency
+            since=since,
+            until=until,
+            account_id=placement.account_id,
+            urgency=urgency,
+            deadline=deadline,
         )
     )
     found = list(_read(placement, listed))
     taken = _taken([it.portfolio_order_id for it in found])
     found = [replace(it, taken_by=taken.get(it.portfolio_order_id)) for it in found]
-    return sorted(found, key=lambda it: (not it.may_be_it, it.created_at, it.portfolio_order_id))
+    return sorted(
+        found,
+        key=lambda it: (not it.may_be_it, it.created_at or LATEST, it.portfolio_order_id),
+    )
 
 
 def look_up(
-    placement: Placement, *, actor: str = "", urgency: Urgency = Urgency.PERSON
+    placement: Placement,
+    *,
+    actor: str = "",
+    urgency: Urgency = Urgency.PERSON,
+    deadline: float = DEADLINE,
 ) -> list[Candidate]:
-    """Return the candidates, and note on the timeline what was found. Raises as ``candidates`` does."""
-    found = candidates(placement, urgency=urgency)
-    steps.note(placement, steps.LOOKED_UP, finding(found), actor=actor, now=timezone.now())
+    """Return the candidates, and note on the timeline what was found. Raises as ``candidates`` does.
+
+    ``deadline`` is how many seconds each call may take.
+    """
+    found = candidates(placement, urgency=urgency, deadline=deadline)
+    how = f" by {actor}" if actor else f" automatically{requested(placement.submitted_by)}"
+    with transaction.atomic():
+        _check_open(attempts.locked(placement.pk))  # somebody may have resolved it meanwhile
+        steps.note(placement, steps.LOOKED_UP, finding(found, how), actor=actor, now=timezone.now())
     return found
 
 
-def finding(found: Sequence[Candidate]) -> str:
-    """Return in a sentence what a look-up found."""
+def _check_open(placement: Placement) -> None:
+    if placement.state != PlacementState.UNKNOWN:
+        state = "withdrawn" if placement.is_withdrawn else placement.get_state_display().lower()
+        raise NotPossibleError(f"Its state is {state}: there is nothing to look up.")
+
+
+def finding(found: Sequence[Candidate], how: str = "") -> str:
+    """Return in a sentence what a look-up found; ``how`` says who looked it up."""
     fitting = [str(it.portfolio_order_id) for it in found if it.may_be_it]
+    begin = f"Looked up at the broker{how}"
     if not found:
-        return "Looked up at the broker: nothing was placed for the account in that time."
+        return f"{begin}: nothing was placed for this account in that time."
+    count = "1 order" if len(found) == 1 else f"{len(found)} orders"
     if not fitting:
-        return f"Looked up at the broker: of {len(found)} placed for the account none fits."
-    return (
-        f"Looked up at the broker: {len(fitting)} of {len(found)} fit: {', '.join(fitting[:20])}."
-    )
+        return f"{begin}: none of {count} matches."
+    matches = "matches" if len(fitting) == 1 else "match"
+    return f"{begin}: {len(fitting)} of {count} {matches}: {', '.join(fitting[:20])}."
 
 
 def looked_up_at(placement: Placement) -> datetime | None:
@@ -89,18 +125,35 @@ def looked_up_at(placement: Placement) -> datetime | None:
 
 
 def difference(placement: Placement, payload: Mapping[str, Any]) -> str:
-    """Return in what a portfolio order is not what was asked for; "" if it is."""
-    asked: dict[str, Any] = {
-        "account": (placement.account_id, uuid(payload, "account_id")),
-        "user": (placement.user_id, uuid(payload, "user_id") or placement.user_id),
-        "amount": (Decimal(placement.cash_amount), _decimal(payload)),
-        "currency": (placement.currency, clean(payload.get("currency"), 3)),
-        "side": (placement.side, clean(payload.get("type"), 16) or placement.side),
-        "tax": (placement.post_tax, bool(payload.get("post_tax"))),
-        "flow": ("API", clean(payload.get("initiation_flow"), 40) or "API"),
+    """Return in what a portfolio order is not what was asked for, and what of it cannot be read; "" if it is."""
+    other, unreadable = _compared(placement, payload)
+    parts = [
+        f"{words} {', '.join(names)}"
+        for words, names in (("Different:", other), ("Unreadable:", unreadable))
+        if names
+    ]
+    return ". ".join(parts)
+
+
+def _compared(placement: Placement, payload: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return which attributes are other than asked for, and which cannot be read: those tell neither way."""
+    asked: dict[str, tuple[Any, Callable[[], Any]]] = {
+        "account": (placement.account_id, lambda: uuid(payload, "account_id")),
+        "user": (placement.user_id, lambda: uuid(payload, "user_id") or placement.user_id),
+        "amount": (Decimal(placement.cash_amount), lambda: _decimal(payload)),
+        "currency": (placement.currency, lambda: word(payload, "currency")),
+        "side": (placement.side, lambda: word(payload, "type") or placement.side),
+        "tax": (placement.post_tax, lambda: bool(payload.get("post_tax"))),
+        "flow": ("API", lambda: word(payload, "initiation_flow") or "API"),
     }
-    names = [name for name, (ours, theirs) in asked.items() if ours != theirs]
-    return f"Other {', '.join(names)}" if names else ""
+    other, unreadable = [], []
+    for name, (ours, theirs) in asked.items():
+        try:
+            if ours != theirs():
+                other.append(name)
+        except UnreadableError:
+            unreadable.append(name)
+    return other, unreadable
 
 
 def _decimal(payload: Mapping[str, Any]) -> Decimal | None:
@@ -112,24 +165,21 @@ def _read(placement: Placement, listed: Sequence[Mapping[str, Any]]) -> Iterator
     for payload in listed:
         try:
             yield _candidate(placement, payload)
-        except UnreadableError:
-            continue  # a stranger's slip; discovery keeps what it can of it
+        except UnreadableError as error:
+            logger.warning("A listed portfolio order is passed over: %s", error)
 
 
 def _candidate(placement: Placement, payload: Mapping[str, Any]) -> Candidate:
-    why_not = difference(placement, payload)
-    created_at = moment(payload, "created_at")
-    if created_at is None:
-        raise UnreadableError("it has no time of creation")
+    """Read a portfolio order; only one without an id raises UnreadableError, for nobody could name it."""
     return Candidate(
         portfolio_order_id=uuid(payload, "id", required=True),
-        created_at=created_at,
-        cash_amount=amount(payload, "cash_amount"),
-        currency=clean(payload.get("currency"), 3),
-        type=clean(payload.get("type"), 16),
-        status=clean(payload.get("status"), 32),
-        fits=not why_not,
-        why_not=why_not,
+        created_at=or_none(moment, payload, "created_at"),
+        cash_amount=or_none(amount, payload, "cash_amount") or "",
+        currency=or_none(word, payload, "currency") or "",
+        type=or_none(word, payload, "type") or "",
+        status=or_none(word, payload, "status") or "",
+        fits=not _compared(placement, payload)[0],
+        why_not=difference(placement, payload),
         taken_by=None,
     )
 

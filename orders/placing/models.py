@@ -1,4 +1,4 @@
-"""A placement: a portfolio order that staff submitted, and what is known of its fate."""
+"""A placement: a portfolio order that staff submitted, and what is known of its result."""
 
 from datetime import datetime
 from typing import ClassVar, Self
@@ -6,22 +6,27 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import F, Q
 
+from orders.placing.people import Person, is_same
 from orders.tracked import amount, moment, text
 
 
 class PlacementState(models.TextChoices):
-    """How far a placement is. UNKNOWN ends by an answer of upstream or a decision of people, never by itself."""
+    """The state of a placement. UNKNOWN ends with an answer of upstream or a decision of people, never by itself."""
 
     PROPOSED = "PROPOSED", "Waiting for approval"
     READY = "READY", "To be sent"
-    UNKNOWN = "UNKNOWN", "Unknown"  # sent, and upstream has not said what it made of it
+    UNKNOWN = "UNKNOWN", "Result unknown"  # sent, and upstream has not said what it made of it
     ACCEPTED = "ACCEPTED", "Accepted"
     REFUSED = "REFUSED", "Refused"
-    DECLINED = "DECLINED", "Declined"  # by the second person, before anything was sent
+    DECLINED = "DECLINED", "Declined"  # or withdrawn, before anything was sent
     NOT_PLACED = "NOT_PLACED", "Not placed"  # people looked it up, and upstream does not have it
 
 
 SENDABLE = (PlacementState.READY, PlacementState.UNKNOWN)
+
+
+def _first_attempt(now: datetime) -> Q:
+    return Q(attempts=1, sending_until__gte=now)
 
 
 class PlacementQuerySet(models.QuerySet["Placement"]):
@@ -30,7 +35,12 @@ class PlacementQuerySet(models.QuerySet["Placement"]):
     def of_unknown_fate(self, *, now: datetime) -> Self:
         """Return those sent, of which nobody knows what became; not those whose first answer is on its way."""
         unknown = self.filter(state=PlacementState.UNKNOWN)
-        return unknown.exclude(attempts=1, sending_until__gte=now)
+        return unknown.exclude(_first_attempt(now))
+
+    def to_be_sent(self, *, now: datetime) -> Self:
+        """Return those that wait to be sent, and those whose first answer is on its way."""
+        under_way = Q(state=PlacementState.UNKNOWN) & _first_attempt(now)
+        return self.filter(Q(state=PlacementState.READY) | under_way)
 
 
 class Placement(models.Model):
@@ -47,21 +57,29 @@ class Placement(models.Model):
     cash_amount = amount()
     currency = text(3)
     side = text(8)
-    post_tax = models.BooleanField(default=False)
+    post_tax = models.BooleanField(default=False, db_default=False)
     state = models.CharField(max_length=12, choices=PlacementState)
     submitted_by = models.CharField(max_length=150)
+    submitted_by_id = models.BigIntegerField(
+        null=True, blank=True
+    )  # a user; NULL: code, or an earlier release
     submitted_at = models.DateTimeField()
     decided_by = text(150)  # who approved or declined it, or found that it was not placed
+    decided_by_id = models.BigIntegerField(null=True, blank=True)
     decided_at = moment()
-    attempts = models.PositiveSmallIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
     first_sent_at = moment()
     sent_at = moment()  # begin of the last attempt
-    unanswered_at = moment()  # begin of the last attempt whose fate upstream left open; NULL: none
+    unanswered_at = moment()  # begin of the last attempt whose result is unknown; NULL: none
     sending_until = moment()  # lease of the attempt in progress; NULL: nobody is sending
     next_attempt_at = moment()  # NULL: nothing is to be sent or looked up by itself
     portfolio_order_id = models.UUIDField(null=True, blank=True, unique=True)
-    problem = models.BinaryField(default=b"", editable=False)  # the body of the refusal, as it came
-    reason = models.TextField(blank=True, default="")  # of the last attempt that was not accepted
+    problem = models.BinaryField(
+        default=b"", db_default=b"", editable=False
+    )  # the body of the refusal, as it came
+    reason = models.TextField(
+        blank=True, default="", db_default=""
+    )  # of the last attempt that was not accepted
 
     objects = PlacementQuerySet.as_manager()
 
@@ -91,7 +109,19 @@ class Placement(models.Model):
                 name="placement_due",
             ),
             models.Index(fields=["account_id"], name="placement_account"),
+            models.Index(fields=["user_id"], name="placement_user"),
         ]
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def submitter(self) -> Person:
+        """Return who submitted it."""
+        return Person(self.submitted_by, self.submitted_by_id)
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Return whether who submitted it took it back, where another would have declined it."""
+        decider = Person(self.decided_by, self.decided_by_id)
+        return self.state == PlacementState.DECLINED and is_same(self.submitter, decider)

@@ -17,26 +17,45 @@ from orders.attributes import clean
 from orders.models import Placement, PlacementState, PortfolioOrder
 from orders.placing import attempts, concluding, looking_up, schedule, steps
 from orders.placing.errors import KeyTakenError, NotPossibleError, SamePersonError
+from orders.placing.limits import OverLimitError, check_limit, needs_approval
+from orders.placing.people import Person, is_same
 from orders.placing.sending import send
 from orders.placing.wish import Wish, body_of
 
-__all__ = ["approve", "decline", "place", "send", "settle_as_not_placed", "settle_as_placed"]
+__all__ = [
+    "approve", "decline", "place", "send", "settle_as_not_placed", "settle_as_placed", "withdraw",
+]  # fmt: skip
 
 
 def place(
-    wish: Wish, *, actor: str, key: UUID | None = None, now: datetime | None = None
+    wish: Wish,
+    *,
+    actor: str,
+    actor_id: int | None = None,
+    key: UUID | None = None,
+    now: datetime | None = None,
 ) -> Placement:
     """Commit to place ``wish`` for ``actor``, once. Returns the placement, which nobody has sent yet.
+
+    ``actor_id`` is the id of the user where a person places: whoever has it may not approve it.
 
     ``key`` is the idempotency key: the same key with the same wish returns the same placement,
     however often it is called; with another wish it raises KeyTakenError. Whoever may be cut off
     before the answer chooses the key beforehand and keeps it. Without one, each call places anew.
 
-    With PLACING_NEEDS_APPROVAL it waits for another person's ``approve``. Otherwise workers send it
-    from the commit on, until the broker has accepted or refused it; ``send`` does that at once. The
-    state of the placement says how far it is, ``portfolio_order_id`` what came of it.
+    More than PLACING_LIMITS allows raises OverLimitError, an InvalidWishError, and nothing is placed.
+    With PLACING_NEEDS_APPROVAL, or above PLACING_APPROVAL_ABOVE, it waits for another person's
+    ``approve``. Otherwise workers send it from the commit on, until the broker has accepted or
+    refused it; ``send`` does that at once. ``state`` of the placement says how far it is,
+    ``portfolio_order_id`` which order it became.
     """
     now, body, key = now or timezone.now(), body_of(wish), key or uuid4()
+    try:
+        check_limit(wish.cash_amount, wish.currency, settings.PLACING_LIMITS)
+    except OverLimitError:
+        if Placement.objects.filter(pk=key).exists():  # placed before the limit was lowered
+            return _of_key(key, body)
+        raise
     placement = Placement(
         id=key,
         body=body,
@@ -47,10 +66,11 @@ def place(
         side=wish.side,
         post_tax=wish.post_tax,
         submitted_by=clean(actor, 150),
+        submitted_by_id=actor_id,
         submitted_at=now,
         state=PlacementState.PROPOSED,
     )
-    if not settings.PLACING_NEEDS_APPROVAL:
+    if not is_for_approval(wish):
         placement.state, placement.next_attempt_at = PlacementState.READY, now
     try:
         with transaction.atomic():
@@ -62,58 +82,98 @@ def place(
     return placement
 
 
-def approve(pk: UUID, *, actor: str, now: datetime | None = None) -> Placement:
+def is_for_approval(wish: Wish) -> bool:
+    """Return whether a second person has to approve a wish before it is sent."""
+    return needs_approval(
+        wish.cash_amount,
+        wish.currency,
+        always=settings.PLACING_NEEDS_APPROVAL,
+        above=settings.PLACING_APPROVAL_ABOVE,
+    )
+
+
+def approve(
+    pk: UUID, *, actor: str, actor_id: int | None = None, now: datetime | None = None
+) -> Placement:
     """Let a proposed placement be sent. Raises SamePersonError for who submitted it, NotPossibleError."""
     now = now or timezone.now()
     with transaction.atomic():
         held = _held(pk, PlacementState.PROPOSED, "approved")
-        if actor == held.submitted_by:
+        if is_same(held.submitter, Person(actor, actor_id)):
             raise SamePersonError("You submitted it yourself: another person has to approve it.")
+        try:
+            check_limit(held.cash_amount, held.currency, settings.PLACING_LIMITS)
+        except OverLimitError as error:
+            todo = "Nothing was approved: decline it, or ask an administrator to raise the limit."
+            raise NotPossibleError(f"{error.limit} {todo}") from None
         held.state, held.next_attempt_at = PlacementState.READY, now
-        _decide(held, actor, now=now)
+        _decide(held, actor, actor_id, now=now)
         steps.note(held, steps.APPROVED, f"Approved by {actor}", actor=actor, now=now)
         _ring(held)
     return held
 
 
-def decline(pk: UUID, *, actor: str, reason: str, now: datetime | None = None) -> Placement:
-    """Have a proposed placement never sent. Raises NotPossibleError."""
+def decline(
+    pk: UUID, *, actor: str, actor_id: int | None = None, reason: str, now: datetime | None = None
+) -> Placement:
+    """Have what somebody else proposed never sent. Raises SamePersonError for who submitted it, NotPossibleError."""
     now = now or timezone.now()
     with transaction.atomic():
         held = _held(pk, PlacementState.PROPOSED, "declined")
+        if is_same(held.submitter, Person(actor, actor_id)):
+            raise SamePersonError("You submitted it yourself: withdraw it instead.")
         held.state, held.reason = PlacementState.DECLINED, _reason(reason)
-        _decide(held, actor, now=now)
+        _decide(held, actor, actor_id, now=now)
         steps.note(held, steps.DECLINED, f"Declined by {actor}: {reason}", actor=actor, now=now)
     return held
 
 
-def settle_as_placed(
-    pk: UUID, portfolio_order_id: UUID, *, actor: str, now: datetime | None = None
+def withdraw(
+    pk: UUID, *, actor: str, actor_id: int | None = None, now: datetime | None = None
 ) -> Placement:
-    """Take a portfolio order for what came of a placement of unknown fate: a person looked it up.
+    """Have one's own proposal never sent. Raises NotPossibleError, also for anybody else's."""
+    now = now or timezone.now()
+    with transaction.atomic():
+        held = _held(pk, PlacementState.PROPOSED, "withdrawn")
+        if not is_same(held.submitter, Person(actor, actor_id)):
+            raise NotPossibleError("Another person submitted it: decline it instead.")
+        held.state = PlacementState.DECLINED
+        _decide(held, actor, actor_id, now=now)
+        steps.note(held, steps.WITHDRAWN, f"Withdrawn by {actor}", actor=actor, now=now)
+    return held
 
-    Raises NotPossibleError where it is another account's or another placement's.
+
+def settle_as_placed(
+    pk: UUID,
+    portfolio_order_id: UUID,
+    *,
+    actor: str,
+    actor_id: int | None = None,
+    now: datetime | None = None,
+) -> Placement:
+    """Resolve a placement with an unknown result as that portfolio order: a person looked it up.
+
+    Raises NotPossibleError if the order belongs to another account or another placement.
     """
     now = now or timezone.now()
     with transaction.atomic():
         held = _unknown(pk, now)
         _check_order(held, portfolio_order_id)
-        text = f"Settled by {actor}: it was placed, as portfolio order {portfolio_order_id}"
+        text = f"Resolved as placed by {actor}: portfolio order {portfolio_order_id}"
         steps.note(held, steps.SETTLED_PLACED, text, actor=actor, now=now)
-        held.decided_by, held.decided_at = clean(actor, 150), now
+        held.decided_by, held.decided_by_id = clean(actor, 150), actor_id
+        held.decided_at = now
         concluding.accept(held, portfolio_order_id)
         if not PortfolioOrder.objects.filter(pk=portfolio_order_id).exists():
-            ask = tasks.refetch_portfolio_order
-            transaction.on_commit(
-                lambda: doorbell.ring(ask, str(portfolio_order_id), actor), robust=True
-            )
+            ask = tasks.check_portfolio_order
+            transaction.on_commit(lambda: doorbell.ring(ask, str(portfolio_order_id)), robust=True)
     return held
 
 
 def settle_as_not_placed(
-    pk: UUID, *, actor: str, reason: str, now: datetime | None = None
+    pk: UUID, *, actor: str, actor_id: int | None = None, reason: str, now: datetime | None = None
 ) -> Placement:
-    """Close a placement of unknown fate: a person looked it up, and the broker does not have it.
+    """Close a placement with an unknown result: a person looked it up, and the broker does not have it.
 
     Only after a look-up 24 hours after the first attempt or later, when none can be under way any
     more; NotPossibleError says when that is.
@@ -124,8 +184,8 @@ def settle_as_not_placed(
         _check_looked_up(held, now)
         held.state, held.reason = PlacementState.NOT_PLACED, _reason(reason)
         held.next_attempt_at = None
-        _decide(held, actor, now=now)
-        text = f"Settled by {actor}: it was not placed. {reason}"
+        _decide(held, actor, actor_id, now=now)
+        text = f"Resolved as not placed by {actor}: {reason}"
         steps.note(held, steps.SETTLED_NOT_PLACED, text, actor=actor, now=now)
     return held
 
@@ -134,7 +194,8 @@ def _note_submission(placement: Placement, now: datetime) -> None:
     is_proposed = placement.state == PlacementState.PROPOSED
     text = f"Submitted by {placement.submitted_by}"
     word = steps.PROPOSED if is_proposed else steps.SUBMITTED
-    steps.note(placement, word, f"{text}, for approval" if is_proposed else text, now=now)
+    text = f"{text}, for approval" if is_proposed else text
+    steps.note(placement, word, text, actor=placement.submitted_by, now=now)
 
 
 def _of_key(key: UUID, body: bytes) -> Placement:
@@ -153,27 +214,28 @@ def _ring(placement: Placement) -> None:
 def _held(pk: UUID, state: PlacementState, what: str) -> Placement:
     held = attempts.locked(pk)
     if held.state != state:
-        now_is = held.get_state_display().lower()
-        raise NotPossibleError(f"It cannot be {what} any more: its state is {now_is}.")
+        now_is = "withdrawn" if held.is_withdrawn else held.get_state_display().lower()
+        raise NotPossibleError(f"It can no longer be {what}: its state is {now_is}.")
     return held
 
 
 def _unknown(pk: UUID, now: datetime) -> Placement:
-    held = _held(pk, PlacementState.UNKNOWN, "settled")
+    held = _held(pk, PlacementState.UNKNOWN, "resolved")
     if held.sending_until is not None and held.sending_until >= now:
-        raise NotPossibleError("It is being sent at this moment. Try again in two minutes.")
+        raise NotPossibleError("It is being sent right now. Try again in two minutes.")
     return held
 
 
-def _decide(held: Placement, actor: str, *, now: datetime) -> None:
-    held.decided_by, held.decided_at = clean(actor, 150), now
+def _decide(held: Placement, actor: str, actor_id: int | None, *, now: datetime) -> None:
+    held.decided_by, held.decided_by_id = clean(actor, 150), actor_id
+    held.decided_at = now
     held.save()
 
 
 def _reason(text: str) -> str:
     reason = clean(text, 2000).strip()
     if not reason:
-        raise NotPossibleError("Say why: the reason stays on the timeline.")
+        raise NotPossibleError("Give a reason: it stays in the history.")
     return reason
 
 
@@ -183,7 +245,7 @@ def _check_order(held: Placement, portfolio_order_id: UUID) -> None:
         raise NotPossibleError(f"That portfolio order belongs to placement {other.pk}.")
     row = PortfolioOrder.objects.filter(pk=portfolio_order_id).first()
     if row is not None and row.account_id not in (None, held.account_id):
-        raise NotPossibleError("That portfolio order is of another account.")
+        raise NotPossibleError("That portfolio order belongs to another account.")
 
 
 def _check_looked_up(held: Placement, now: datetime) -> None:
@@ -193,5 +255,7 @@ def _check_looked_up(held: Placement, now: datetime) -> None:
         return
     if now < known_from:
         at = f"{timezone.localtime(known_from):%d %b %Y %H:%M}"
-        raise NotPossibleError(f"An attempt may still succeed. It can be settled from {at} on.")
+        raise NotPossibleError(
+            f"An attempt may still succeed. It can be resolved as not placed after {at}."
+        )
     raise NotPossibleError("Look it up at the broker first.")

@@ -23,6 +23,6 @@ def problem_of(body: bytes) -> dict[str, str]:
         document = None
     if not isinstance(document, dict):
         words = first_words(body)
-        return {"It said": words} if words else {}
+        return {"Response": words} if words else {}
     said = {name: clean(str(document.get(field) or ""), 2000) for field, name in FIELDS.items()}
     return {name: text for name, text in said.items() if text}

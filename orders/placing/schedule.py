@@ -1,4 +1,4 @@
-"""When a placement is sent again, looked up and settled by people. Pure.
+"""When a placement is sent again, looked up and resolved by people. Pure.
 
 Upstream keeps the successful answer to a key for at least 24 hours (the contract, 5.3): within them
 the same key cannot place twice, after them it could.

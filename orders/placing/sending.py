@@ -16,13 +16,15 @@ from orders.asking import asks, checking
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome, Placement
 from orders.placing import attempts, concluding, looking_up, schedule
+from orders.placing.attempts import Attempt
+from orders.placing.errors import NotPossibleError
 
 logger = logging.getLogger(__name__)
 
 
 def due(*, now: datetime, most: int | None = None) -> list[UUID]:
     """Return what to send or look up now, the longest overdue first; nothing while upstream wants no requests."""
-    if asks.paused_until():
+    if asks.paused_until(Urgency.SUBMISSION):
         return []
     rows = Placement.objects.filter(next_attempt_at__lte=now).order_by("next_attempt_at", "pk")
     return list(rows.values_list("pk", flat=True)[:most])
@@ -43,22 +45,22 @@ def send(
     if attempt is None:
         _look_up(pk)
         return Placement.objects.get(pk=pk)
+    urgency = Urgency.SUBMISSION if patience is None else Urgency.PERSON
+    deadline = DEADLINE if patience is None else patience
     try:
         answer = client.place_portfolio_order(
-            attempt.body,
-            idempotency_key=pk,
-            urgency=Urgency.SUBMISSION if patience is None else Urgency.PERSON,
-            deadline=DEADLINE if patience is None else patience,
+            attempt.body, idempotency_key=pk, urgency=urgency, deadline=deadline
         )
     except InvestmentAPIError as error:
-        concluding.fail(attempt, error, now=timezone.now())
+        if concluding.fail(attempt, error, now=timezone.now()):
+            _look_up_refused(attempt, error, urgency, deadline)
     else:
         told = concluding.conclude(attempt, answer, now=timezone.now())
-        _show(told, pk, actor)
+        _show(told)
     return Placement.objects.get(pk=pk)
 
 
-def _show(told: JournalEntry | UUID | None, pk: UUID, actor: str) -> None:
+def _show(told: JournalEntry | UUID | None) -> None:
     """Have the row of the new portfolio order at once. Whatever fails here, others make up for it."""
     try:
         if isinstance(told, JournalEntry):
@@ -67,10 +69,25 @@ def _show(told: JournalEntry | UUID | None, pk: UUID, actor: str) -> None:
                 return
             told = told.portfolio_order_id
         if told is not None:
-            actor = actor or Placement.objects.values_list("submitted_by", flat=True).get(pk=pk)
-            checking.refetch(Kind.PORTFOLIO_ORDER, told, actor=actor, patience=checking.PATIENCE)
+            checking.check_at_once(Kind.PORTFOLIO_ORDER, told, patience=checking.PATIENCE)
     except DatabaseError as error:
         logger.warning("An accepted order is shown later: %s: %s", type(error).__name__, error)
+
+
+def _look_up_refused(
+    attempt: Attempt, error: InvestmentAPIError, urgency: Urgency, deadline: float
+) -> None:
+    """Look up what was refused after an attempt that was not answered: that one may have been accepted.
+
+    If that cannot be done now, the next attempt brings it here again.
+    """
+    held = Placement.objects.get(pk=attempt.pk)
+    try:
+        found = looking_up.look_up(held, urgency=urgency, deadline=deadline)
+    except (InvestmentAPIError, NotPossibleError) as lost:
+        logger.warning("Placement %s could not be looked up: %s", attempt.pk, lost)
+    else:
+        concluding.end_doubt(attempt, error, found, now=timezone.now())
 
 
 def _look_up(pk: UUID) -> None:
@@ -83,5 +100,7 @@ def _look_up(pk: UUID) -> None:
     except InvestmentAPIError as error:
         logger.warning("Placement %s could not be looked up: %s", pk, error)
         attempts.end_look_up(held, next_at=timezone.now() + schedule.LONGEST_WAIT)
+    except NotPossibleError:  # resolved meanwhile
+        attempts.end_look_up(held, next_at=None)
     else:
         attempts.end_look_up(held, next_at=None)

@@ -12,6 +12,7 @@ PROPOSED = "PROPOSED"
 SUBMITTED = "SUBMITTED"
 APPROVED = "APPROVED"
 DECLINED = "DECLINED"
+WITHDRAWN = "WITHDRAWN"  # by who proposed it
 SENT = "SENT"  # written before the request goes out
 NOT_SENT = "NOT_SENT"  # it has not gone out after all
 UNKNOWN = "UNKNOWN"
@@ -25,10 +26,10 @@ SETTLED_NOT_PLACED = "SETTLED_NOT_PLACED"
 def note(
     placement: Placement, word: str, message: str, *, actor: str = "", now: datetime
 ) -> JournalEntry:
-    """Record a step; runs in the transaction that takes it. ``actor`` is who submitted it unless given."""
+    """Record a step; runs in the transaction that takes it. ``actor`` is the person who took it, if one."""
     return journal.record_step(
         message,
-        actor=actor or placement.submitted_by,
+        actor=actor,
         now=now,
         type_=TYPE,
         word=word,

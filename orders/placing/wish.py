@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from orders.currencies import decimals_of
+from orders.ids import LIKE, read_id
 
 CURRENCIES = ("EUR", "GBP", "USD")
 SIDES = ("BUY", "SELL")
 _YES, _NO = frozenset({"true", "on", "1", "yes"}), frozenset({"", "false", "off", "0", "no"})
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,62})(\.[0-9]+)?")
 
 
@@ -43,9 +43,12 @@ def read_wish(fields: Mapping[str, str]) -> Wish:
     }
     if problems := dict(_problems(typed)):
         raise InvalidWishError(problems)
+    user_id, account_id = read_id(typed["user_id"]), read_id(typed["account_id"])
+    assert user_id is not None  # noqa: S101 -- checked above
+    assert account_id is not None  # noqa: S101
     return Wish(
-        user_id=UUID(typed["user_id"]),
-        account_id=UUID(typed["account_id"]),
+        user_id=user_id,
+        account_id=account_id,
         cash_amount=typed["cash_amount"],
         currency=typed["currency"],
         side=typed["side"],
@@ -72,9 +75,7 @@ def _problems(typed: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _problem_of_id(text: str, what: str) -> str:
-    if _UUID.fullmatch(text):
-        return ""
-    return f"Enter the whole id of the {what}: 32 hexadecimal digits in five groups."
+    return "" if read_id(text) else f"Enter the whole {what} ID: {LIKE}."
 
 
 def _problem_of_amount(text: str, currency: str) -> str:
@@ -91,4 +92,4 @@ def _problem_of_word(text: str, what: str, words: tuple[str, ...]) -> str:
 
 
 def _problem_of_flag(text: str) -> str:
-    return "" if text.lower() in _YES | _NO else "Say true or false."
+    return "" if text.lower() in _YES | _NO else "Enter true or false."

@@ -26,8 +26,7 @@ def held(answers: Sequence[Told]) -> Rows:
     for order in Order.objects.filter(portfolio_order__pk__any_of=parents):
         rows.orders.setdefault(order.pk, order)
     asked = [pk for pk in named if pk in rows.orders]  # of the others no executions are told
-    for execution in Execution.objects.filter(order__pk__any_of=asked):
-        rows.executions.setdefault(execution.order_id, {})[execution.pk] = execution
+    rows.hold(Execution.objects.filter(order__pk__any_of=asked))
     return rows
 
 

@@ -9,27 +9,32 @@ from uuid import UUID
 
 from django.db import models
 
-from orders import facts
-from orders.attributes import UnreadableError
+from backoffice.foreign_json import parse
+from orders import execution_rows, facts
+from orders.attributes import UnreadableError, says_same
 from orders.facts import Reading
 from orders.fold import Fact, Listing, is_proven
-from orders.lifecycle import CONFLICT, NOT_FOUND, PROBLEMS, Kind
+from orders.lifecycle import CONFLICT, NOT_FOUND, Kind
 from orders.models import Execution, Order, PortfolioOrder
+from orders.problems import problems_in
 from orders.rebuild import CLOCKS
 from orders.rows import Rows
+from orders.tracked import MEMORY
 
 BLANK = {None, ""}
 # What moves with the status need not be told beside it.
 FOLLOWING = {
     "updated_at", "processing_at", "filled_at", "settled_at", "cancelled_at", "settlement_date",
 }  # fmt: skip
+# What upstream never says in so many words.
+UNSAID = {"id", "fact", "announced", "order", "execution_id", "is_fill_derived"}
 # The status is what people look for first.
 COLUMNS = {
     model: sorted(
         (
             field.attname
             for field in model._meta.concrete_fields  # noqa: SLF001 -- Django's documented way
-            if field.name not in {*CLOCKS, "id", "fact", "announced", "order"}
+            if field.name not in {*CLOCKS, *MEMORY, *UNSAID}
         ),
         key=lambda name: name != "status",
     )
@@ -77,12 +82,12 @@ def told(kind: Kind, pk: UUID, payload: object, *, at: datetime, request_id: str
             )
         text = facts.dump(payload)
         reading = facts.read(
-            text,
+            parse(text),
             type_=kind,
             version=described.occurred_at,
             is_answer=True,
             tie=facts.tie(None, text),
-            order_id=described.order_id,
+            known_at=at,
         )
     except UnreadableError as error:
         return Told(kind, pk, payload, at, reason=str(error), request_id=request_id)
@@ -98,7 +103,7 @@ def compare(reading: Reading, held: Rows) -> Comparison:
     return Comparison(
         changes=(
             *(text for row, folded, _ in pairs for text in _changes(row, folded)),
-            *(["not found there before, there again"] if found_again else []),
+            *(["not found at the broker before, found again"] if found_again else []),
         ),
         contrary=tuple(text for _, folded, fact in pairs for text in _contrary(folded, fact)),
         is_news=is_news or found_again,
@@ -152,18 +157,18 @@ def _own(facts: Iterable[Fact], before: Rows, after: Rows) -> Iterator[tuple[Any
             yield before.orders[fact.id], after.orders[fact.id], fact
         elif fact.order_id:
             known = before.executions.get(fact.order_id, {}).get(fact.id)
-            row = known or Execution(pk=fact.id, order_id=fact.order_id)
+            row = known or execution_rows.new(fact.order_id, fact.id)
             yield row, after.executions[fact.order_id][fact.id], fact
 
 
 def _changes(before: models.Model, after: models.Model) -> Iterator[str]:
     if isinstance(before, Execution) and not before.fact:
-        yield f"execution {str(before.pk)[:8]}: not here, there {_word('status', after.status)}"  # type: ignore[attr-defined]
+        yield f"execution {str(before)[:8]}: missing here, at the broker {_word('status', after.status)}"  # type: ignore[attr-defined]
         return
     has_moved = before.status != after.status  # type: ignore[attr-defined]
     for name in COLUMNS[type(before)]:  # type: ignore[index]
         here, there = getattr(before, name), getattr(after, name)
-        if here != there and not (has_moved and name in FOLLOWING):
+        if not says_same(name, here, there) and not (has_moved and name in FOLLOWING):
             yield _difference(before, name, here, there)
 
 
@@ -174,21 +179,20 @@ def _contrary(row: models.Model, fact: Fact) -> Iterator[str]:
     has_moved = row.status != fact.status  # type: ignore[attr-defined]
     for name, there in said.items():
         here = getattr(row, name)
-        is_same = here == there or (here in BLANK and there in BLANK)
-        if not is_same and not (has_moved and name in FOLLOWING):
+        if not says_same(name, here, there) and not (has_moved and name in FOLLOWING):
             yield _difference(row, name, here, there)
 
 
 def _difference(row: models.Model, name: str, here: object, there: object) -> str:
-    whose = f"execution {str(row.pk)[:8]} " if isinstance(row, Execution) else ""
+    whose = f"execution {str(row)[:8]} " if isinstance(row, Execution) else ""
     word = name.removesuffix("_id").replace("_", " ")
-    return f"{whose}{word}: here {_word(name, here)}, there {_word(name, there)}"
+    return f"{whose}{word}: {_word(name, here)} here, {_word(name, there)} at the broker"
 
 
 def _word(name: str, value: object) -> str:
     if name == "problems":
         bits = int(value) if isinstance(value, int) else 0
-        return " and ".join(words for bit, words in PROBLEMS.items() if bits & bit) or "none"
+        return " and ".join(problem.label.lower() for problem in problems_in(bits)) or "none"
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return str(value)[:200] if value not in BLANK else "nothing"

@@ -19,9 +19,9 @@ from orders.reconciliation.models import Finding, Verdict
 from orders.rows import Rows
 from orders.tracked import Source, Tracked
 
-ONLY_NAMED = "here only its id was known"
-LISTED_ALONE = "its portfolio order lists it, but asked about by itself it is not found"
-NOT_THERE = "the broker does not know it"
+ONLY_NAMED = "only its ID was known here"
+LISTED_ALONE = "its portfolio order lists it, but the broker does not find it by its own ID"
+NOT_THERE = "not known at the broker"
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ def _verdict(
     if left and not _is_ahead(row, answer):
         return Verdict.DIFFERING, "; ".join(left)
     if row is None:
-        return Verdict.UNKNOWN_HERE, f"status: there {answer.reading.facts[0].status}"
+        return Verdict.UNKNOWN_HERE, f"status at the broker: {answer.reading.facts[0].status}"
     if not row.fact:
         return Verdict.REPAIRED, ONLY_NAMED
     return (Verdict.REPAIRED, "; ".join(found.changes)) if found.changes else (None, "")

@@ -5,14 +5,17 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
+from orders.request_ids import request_id_in
 from orders.tracked import moment, text
+
+REQUEST_ID = request_id_in("reason")
 
 
 class Scope(models.TextChoices):
     """What is compared."""
 
     ACCOUNT = "ACCOUNT", "One account"
-    WINDOW = "WINDOW", "What was placed in a span of time"
+    WINDOW = "WINDOW", "Placed in a period"
     OPEN = "OPEN", "Everything open"
 
 
@@ -28,10 +31,13 @@ class RunState(models.TextChoices):
 class Verdict(models.TextChoices):
     """What the comparison of one object came to; equal ones are only counted."""
 
-    REPAIRED = "REPAIRED", "Repaired"
-    DIFFERING = "DIFFERING", "Differing"
-    UNKNOWN_HERE = "UNKNOWN_HERE", "Unknown here"  # upstream has it, we had not; it is recorded now
-    UNKNOWN_THERE = "UNKNOWN_THERE", "Unknown there"  # we have it, upstream has not
+    REPAIRED = "REPAIRED", "Corrected"
+    DIFFERING = "DIFFERING", "Still different"
+    UNKNOWN_HERE = (
+        "UNKNOWN_HERE",
+        "Missing here, added",
+    )  # upstream has it, we had not; it is recorded now
+    UNKNOWN_THERE = "UNKNOWN_THERE", "Not known at broker"  # we have it, upstream has not
 
 
 class Reconciliation(models.Model):
@@ -43,20 +49,20 @@ class Reconciliation(models.Model):
     since = moment()
     until = moment()
     state = models.CharField(max_length=8, choices=RunState)
-    started_by = text(150)  # "": the nightly task
+    started_by = text(150)  # "": the nightly run
     started_at = models.DateTimeField()
     ended_at = moment()
     night = models.DateField(null=True, blank=True)  # of the nightly ones: one of a scope a night
-    position = models.JSONField(default=dict, blank=True)  # where to go on
-    stop_requested = models.BooleanField(default=False)
+    position = models.JSONField(default=dict, db_default={}, blank=True)  # where to go on
+    stop_requested = models.BooleanField(default=False, db_default=False)
     leased_until = moment()  # of the process that works on it; NULL: nobody does
-    reason = models.TextField(blank=True, default="")  # why it failed
-    compared = models.PositiveIntegerField(default=0)
-    equal = models.PositiveIntegerField(default=0)
-    repaired = models.PositiveIntegerField(default=0)
-    differing = models.PositiveIntegerField(default=0)
-    unknown_here = models.PositiveIntegerField(default=0)
-    unknown_there = models.PositiveIntegerField(default=0)
+    reason = models.TextField(blank=True, default="", db_default="")  # why it failed
+    compared = models.PositiveIntegerField(default=0, db_default=0)
+    equal = models.PositiveIntegerField(default=0, db_default=0)
+    repaired = models.PositiveIntegerField(default=0, db_default=0)
+    differing = models.PositiveIntegerField(default=0, db_default=0)
+    unknown_here = models.PositiveIntegerField(default=0, db_default=0)
+    unknown_there = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         ordering: ClassVar = ["-id"]
@@ -79,6 +85,12 @@ class Reconciliation(models.Model):
             models.Index(
                 fields=["id"], condition=Q(state="RUNNING"), name="reconciliation_running"
             ),
+            models.Index(
+                fields=["account_id"],
+                condition=Q(account_id__isnull=False),
+                name="reconciliation_account",
+            ),
+            models.Index(REQUEST_ID, name="reconciliation_request"),
         ]
 
     def __str__(self) -> str:
@@ -95,7 +107,9 @@ class Finding(models.Model):
     portfolio_order_id = models.UUIDField(null=True, blank=True)
     order_id = models.UUIDField(null=True, blank=True)
     verdict = models.CharField(max_length=16, choices=Verdict)
-    detail = models.TextField(blank=True, default="")  # "status: here PROCESSING, there FILLED"
+    detail = models.TextField(
+        blank=True, default="", db_default=""
+    )  # "status: here PROCESSING, there FILLED"
     found_at = models.DateTimeField()
     entry_id = models.BigIntegerField(null=True, blank=True)  # of the answer in the journal
 

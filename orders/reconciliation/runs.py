@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from orders import journal
+from orders.audit.subjects import Subject
 from orders.reconciliation.models import Reconciliation, RunState, Scope
 from orders.reconciliation.sentences import scope_words, sums
 
@@ -121,4 +122,5 @@ def record(run: Reconciliation, word: str, *, actor: str, now: datetime) -> None
     came = f" {sums(run)}." if run.compared else ""
     why = f" {run.reason}" if run.reason else ""
     said = f"{SAID[word]} reconciliation {run.pk}: {scope_words(run)}.{came}{why}"
-    journal.record_step(said, actor=actor, now=now, type_=STEP, word=word)
+    subject = Subject("reconciliation", str(run.pk))
+    journal.record_step(said, actor=actor, now=now, type_=STEP, word=word, subject=subject)

@@ -8,7 +8,13 @@ from django.utils import timezone
 
 from orders.reconciliation.models import Reconciliation, RunState, Scope
 
-COUNTS = ("equal", "repaired", "differing", "unknown_here", "unknown_there")
+COUNTS = {
+    "equal": "equal",
+    "repaired": "corrected",
+    "differing": "still different",
+    "unknown_here": "were missing here",
+    "unknown_there": "not known at the broker",
+}
 WORRIES = ("differing", "unknown_there")  # what people have to look at
 PHASES = {
     "listed": "portfolio orders listed by the broker",
@@ -32,8 +38,8 @@ def scope_words(run: Reconciliation) -> str:
 
 
 def sums(run: Reconciliation) -> str:
-    """Return what came of it: "1,204 compared: 1,200 equal, 4 repaired, 0 differing, …"."""
-    parts = ", ".join(f"{getattr(run, name):,} {name.replace('_', ' ')}" for name in COUNTS)
+    """Return what came of it: "1,204 compared: 1,200 equal, 4 corrected, 0 still different, …"."""
+    parts = ", ".join(f"{getattr(run, name):,} {said}" for name, said in COUNTS.items())
     return f"{run.compared:,} compared: {parts}"
 
 
@@ -42,7 +48,7 @@ def progress(run: Reconciliation) -> str:
     position: Mapping[str, Any] = run.position or {}
     words = PHASES.get(position.get("phase", ""), "")
     if not words:
-        return "at the beginning"
+        return "starting"
     done, total = position.get("done", position.get("offset", 0)), position.get("total")
     return f"{done:,} of {total:,} {words}" if total else f"{done:,} {words}"
 

@@ -15,6 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from backoffice.database import may_pass
+from backoffice.interruptions import is_interruption
 from backoffice.investment_api.errors import InvestmentAPIError, UnavailableError
 from orders.attributes import clean
 from orders.reconciliation import runs, walk
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 SHIFT = timedelta(seconds=60)  # of a worker's task: then others get their turn
 PAUSE = timedelta(seconds=30)  # after an answer that does not say how long to wait
 TRIES = 3  # of writing a part down, where another transaction was in the way
-UNSORTED = "The broker's list was not sorted by id: what it lacks of ours was not looked for."
+UNSORTED = "The broker's list was not sorted by ID, so orders missing from it were not looked for."
 
 
 class LostError(Exception):
@@ -72,13 +73,24 @@ class Work:
         except (DatabaseError, LostError):
             raise
         except Exception as error:  # else the sweep would try the same for ever
+            if is_interruption(error):
+                raise
             logger.exception("Reconciliation %s broke down", self.run.pk)
-            return self._end(RunState.FAILED, f"It broke down: {type(error).__name__}: {error}")
+            return self._end(
+                RunState.FAILED, f"It failed unexpectedly: {type(error).__name__}: {error}"
+            )
         return self._suffer(part.trouble) if part.trouble else timedelta()
 
     def release(self, wait: timedelta = timedelta()) -> None:
         """Let another go on with it, after ``wait``."""
         self._write(leased_until=timezone.now() + wait if wait else None)
+
+    def interrupted(self) -> None:
+        """Leave it to another soon, after something that says nothing about it; else its lease runs out."""
+        try:
+            self.release(PAUSE)
+        except (DatabaseError, LostError) as error:
+            logger.warning("Reconciliation %s goes on later: %s", self.run.pk, error)
 
     def _keep(self, part: Part, follows: Position | None) -> None:
         """Judge a part and write all of it down, or nothing. Raises LostError."""
@@ -144,17 +156,25 @@ def shift(pk: int) -> bool:
     work = Work.take(pk)
     if work is None:
         return False
-    ends = time.monotonic() + SHIFT.total_seconds()
     try:
-        while True:
-            wait = work.step()
-            if work.is_over:
-                return False
-            if wait:
-                work.release(wait)
-                return False
-            if time.monotonic() > ends:
-                work.release()
-                return True
+        return _work_on(work)
     except LostError:
         return False
+    except BaseException as error:
+        if is_interruption(error):
+            work.interrupted()
+        raise
+
+
+def _work_on(work: Work) -> bool:
+    ends = time.monotonic() + SHIFT.total_seconds()
+    while True:
+        wait = work.step()
+        if work.is_over:
+            return False
+        if wait:
+            work.release(wait)
+            return False
+        if time.monotonic() > ends:
+            work.release()
+            return True

@@ -10,14 +10,19 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from backoffice import display
+from orders.attributes import MOST_DIGITS
 from orders.clocks import kind_of
 from orders.currencies import decimals_of
+from orders.executions import EXECUTED, REVERSED
 from orders.lifecycle import is_final
 from orders.models import Order, Outcome, PortfolioOrder
 from orders.progress import Progress
+from orders.timeline.durations import SECOND
 from orders.timeline.durations import duration as in_words
 from orders.timeline.sentences import opening
 from orders.tracked import Source
+from orders.words import is_known
 
 register = template.Library()
 register.filter(opening)
@@ -33,6 +38,8 @@ STATUSES = {
     "FILLED": "filled",
     "SETTLED": "settled",
     "CANCELLED": "cancelled",
+    REVERSED: "reversed",
+    EXECUTED: "executed",
 }
 OUTCOMES = {
     Outcome.PENDING: ("processing", "processing"),
@@ -40,13 +47,25 @@ OUTCOMES = {
     Outcome.NO_CHANGE: ("new", "same"),
     Outcome.IGNORED: ("new", "slash"),
     Outcome.QUARANTINED: ("failed", "failed"),
+    Outcome.DISMISSED: ("new", "slash"),
     Outcome.FAILED: ("failed", "failed"),
     Outcome.NOTED: ("new", "note"),
+}
+AS_THEY_ARE = frozenset({"currency", "instrument_id"})
+NAMED = {
+    "order_type": "an order type",
+    "type": "a type",
+    "side": "a side",
+    "execution_flow": "an execution flow",
+    "initiation_flow": "an initiation flow",
+    "cancellation_reason": "a reason",
+    "currency": "a currency",
+    "instrument_id": "an ISIN, the only kind of instrument ID",
 }
 WORDS = {"": "not known yet"}  # of a status: an order that is only named has none
 SOURCE_WORDS = {
     Source.WEBHOOK: "webhook",
-    Source.POLL: "poll",
+    Source.POLL: "check",
     Source.REFETCH: "refetch",
     Source.STAFF: "staff",
 }
@@ -109,7 +128,12 @@ def ago(moment: datetime | None) -> SafeString | str:
     """Return a moment relative to now, the exact local time as its title."""
     if moment is None:
         return EMPTY
-    return _time(moment, relative(moment, timezone.now()))
+    return _time(moment, relative(moment, timezone.now()), "ago")
+
+
+def when(moment: datetime | None) -> SafeString | str:
+    """Return a moment in a list as the person wants it: relative to now, or absolute."""
+    return exact(moment) if display.chosen("times") == "absolute" else ago(moment)
 
 
 @register.filter
@@ -130,13 +154,18 @@ def exact(moment: datetime | None) -> SafeString | str:
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """Return "4 min ago", "in 6 min" or "just now"."""
+    """Return "4 min ago", "just now", "in 4 s" or "in 6 min": whole seconds, whole minutes from one on.
+
+    Of what is to come the second that has begun counts whole, and it is never "just now".
+    """
     past = now - moment
-    if abs(past) >= MINUTE:
-        past -= past % MINUTE if past > timedelta() else -(-past % MINUTE)
-    if abs(past) < JUST_NOW:
+    if timedelta() <= past < JUST_NOW:
         return "just now"
-    return f"{in_words(past)} ago" if past > timedelta() else f"in {in_words(-past)}"
+    is_past = past > timedelta()
+    seconds = past // SECOND if is_past else -(past // SECOND)  # rounded down, and up
+    away = seconds * SECOND
+    away -= away % MINUTE if away >= MINUTE else timedelta()
+    return f"{in_words(away)} ago" if is_past else f"in {in_words(away)}"
 
 
 @register.filter
@@ -151,10 +180,19 @@ def next_check(row: PortfolioOrder | Order) -> SafeString | str:
 
 def due(moment: datetime) -> SafeString | str:
     """Return when something is done next; in amber how long ago it should have been."""
-    late = timezone.now() - moment
-    if late < JUST_NOW:
-        return ago(moment)
-    return format_html('<span class="late">{}</span>', _time(moment, f"overdue {in_words(late)}"))
+    now = timezone.now()
+    late = now - moment
+    if late >= JUST_NOW:
+        return _time(moment, f"overdue {in_words(late)}", "due", "late")
+    return _time(moment, relative(moment, now) if late < timedelta() else "now", "due")
+
+
+@register.filter
+def since(moment: datetime | None) -> SafeString | str:
+    """Return how long something has lasted that goes on; the script keeps it going, too."""
+    if moment is None:
+        return EMPTY
+    return _time(moment, in_words(timezone.now() - moment), "since")
 
 
 @register.filter
@@ -183,20 +221,45 @@ def number(amount: str) -> str:
     return grouped(amount, 0) if amount else EMPTY
 
 
+@register.filter
+def thousands(count: int) -> str:
+    """Return a count with its thousands apart."""
+    return f"{count:,}"
+
+
 def grouped(amount: str, decimals: int) -> str:
     """Return ``amount`` with its digits grouped and ``decimals`` decimals at least; as it is if no number."""
     try:
         value = Decimal(amount)
     except InvalidOperation:
         return amount
-    given = len(amount.partition(".")[2])
-    return f"{value:,.{max(given, decimals)}f}" if value.is_finite() else amount
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(exponent) > MOST_DIGITS:  # infinite, or as good as
+        return amount
+    return f"{value:,.{max(-exponent, decimals)}f}"
 
 
 @register.filter
 def humanised(word: str) -> str:
     """Return a word of upstream's lists as words: SAVINGS_PLAN is "Savings plan"."""
     return word if word == "API" else word.replace("_", " ").capitalize() or EMPTY
+
+
+@register.filter
+def said(word: str, name: str) -> SafeString | str:
+    """Return a word of the closed set ``name`` as words; one that this release does not know as it is, marked."""
+    if is_known(name, word):
+        return word if name in AS_THEY_ARE else humanised(word)
+    return format_html("{} {}", word, unknown(word, name))
+
+
+@register.filter
+def unknown(word: str, name: str) -> SafeString | str:
+    """Return the mark of a word that is none of its closed set; "" for those that are."""
+    if is_known(name, word):
+        return ""
+    what = f"Not {NAMED[name]} that this release knows"
+    return format_html('<span title="{}">{}</span>', what, pill("new", "unknown", "Unknown"))
 
 
 @register.filter
@@ -232,9 +295,17 @@ def zone(moment: datetime | None = None) -> str:
     return f"Times in {name} (UTC{offset[0]}{int(offset[1:3])}{minutes})"
 
 
-def _time(moment: datetime, text: str) -> SafeString:
+def _time(moment: datetime, text: str, tick: str, tone: str = "") -> SafeString:
+    """Return a moment told in relation to now; ``tick`` is how the script goes on telling it."""
     stamp = _local(moment).isoformat(timespec="milliseconds")
-    return format_html('<time datetime="{}" title="{}">{}</time>', stamp, _exact(moment), text)
+    return format_html(
+        '<time datetime="{}" data-tick="{}"{} title="{}">{}</time>',
+        stamp,
+        tick,
+        format_html(' class="{}"', tone) if tone else "",
+        _exact(moment),
+        text,
+    )
 
 
 def _exact(moment: datetime) -> str:

@@ -3,46 +3,55 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, Protocol
 
 from django import template
 from django.urls import reverse
 from django.utils import timezone
 
-from backoffice.admin import CAP
-from backoffice.panels import noted, panel
+from backoffice.investment_api.weather import Failure
+from backoffice.panels import panel
+from backoffice.weather.reading import recent_weather
+from orders import counted, pulse
+from orders.admin.filters import span_text
 from orders.asking import discovery
-from orders.dashboard import queries
+from orders.dashboard import queries, tiles
 from orders.dashboard.hours import chart
-from orders.models import Outcome
-from orders.timeline.durations import duration
-from orders.tracked import Source
+from orders.version import questions, version_in
 
 register = template.Library()
+
+PARTS = {
+    "filled": "DONE",
+    "cancelled": "CANCELLED",
+    "open": "OPEN",
+}  # of a bar, as the list's filter
 
 QUEUE_PATIENCE = timedelta(minutes=1)  # pending for longer: nobody applies
 SWEEP_PATIENCE = timedelta(minutes=2)  # no sweep for longer: no beat, no worker, or no broker
 ROUND_PATIENCE = 2 * discovery.EVERY  # no round for longer: nobody keeps the beat
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A number that leads to its list; ``is_amber`` where somebody should look."""
+class Spanned(Protocol):
+    """A bar, or a whole chart."""
 
-    label: str
-    symbol: str
-    tone: str
-    value: str
-    detail: str
-    url: str
-    is_amber: bool = False
+    @property
+    def begins(self) -> datetime:
+        """The first moment."""
+
+    @property
+    def ends(self) -> datetime:
+        """The moment behind the last."""
 
 
-@register.simple_tag
-def order_numbers() -> dict[str, Any]:
-    """Return the tiles about orders and what the worker's line says."""
-    return panel(lambda: _order_numbers(timezone.now()))
+register.filter("capped", tiles.capped)
+register.simple_tag(tiles.list_url, name="list_url")
+
+
+@register.simple_tag(takes_context=True)
+def order_numbers(context: template.Context) -> dict[str, Any]:
+    """Return the tiles about orders, those of the lists that this person may see, and what the worker's line says."""
+    return panel(lambda: _order_numbers(timezone.now(), context["request"].user))
 
 
 @register.simple_tag
@@ -53,107 +62,86 @@ def placed_per_hour() -> dict[str, Any]:
 
 
 @register.simple_tag
+def placed_url(span: Spanned, part: str = "") -> str:
+    """Return the list of what was placed in a span of the chart, or of one part of it."""
+    status = {"status": PARTS[part]} if part else {}
+    placed = span_text(span.begins, span.ends)
+    return tiles.list_url("orders_portfolioorder", placed=placed, **status)
+
+
+@register.simple_tag
 def stalest() -> dict[str, Any]:
     """Return the portfolio orders that have been without news for longest."""
     return panel(lambda: {"rows": queries.stalest(timezone.now())})
 
 
-@register.simple_tag
-def list_url(model: str, **filters: str) -> str:
-    """Return the list of a model, as "orders_portfolioorder", filtered."""
-    url = reverse(f"admin:{model}_changelist")
-    return f"{url}?{urlencode(filters)}" if filters else url
-
-
-@register.filter
-def capped(count: int) -> str:
-    """Return a count that may have stopped at the cap: "9,999" or "10,000+"."""
-    return f"{CAP:,}+" if count > CAP else f"{count:,}"
-
-
-def _order_numbers(now: datetime) -> dict[str, Any]:
+def _order_numbers(now: datetime, user: Any) -> dict[str, Any]:
     held = queries.numbers(now)
     now = held["at"]  # ages belong to the moment at which the numbers were read
+    may_view = {it: user.has_perm(f"orders.view_{it}") for it in ("placement", "reconciliation")}
     return {
-        "open_count": held["new"] + held["processing"] + held["unknown"],
-        "tiles": [_open(held), _stale(held, now), _filled(held)],
-        "recovered": _recovered(held),
+        "open_count": held["open"],
+        "tiles": [
+            tiles.still_open(held),
+            tiles.problems(held, may_view=may_view),
+            tiles.stale(held, now),
+            tiles.filled(held),
+        ],
+        "recovered": tiles.recovered(held),
         "stale_count": held["stale"],
+        "version": version_in(held, questions()),
         "worker": _worker(held, now),
     }
 
 
-def _open(held: Mapping[str, Any]) -> Tile:
-    words = {word: held[word] for word in ("new", "processing", "unknown") if held[word]}
-    detail = ", ".join(f"{capped(n)} {word}" for word, n in words.items())
-    return Tile(
-        label="Open",
-        symbol="processing",
-        tone="processing",
-        value=capped(sum(words.values())),
-        detail=detail or "every order has ended",
-        url=list_url("orders_portfolioorder", status="OPEN"),
-    )
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """The last call of the broker's API that failed, of whatever kind, and where more is told of it."""
+
+    at: datetime
+    words: str
+    url: str
 
 
-def _stale(held: Mapping[str, Any], now: datetime) -> Tile:
-    moments = [held[name] for name in held if name.startswith("oldest_") and held[name]]
-    detail = f"oldest {duration(now - min(moments))}" if moments else "heard from all in time"
-    return Tile(
-        label="Stale",
-        symbol="stale",
-        tone="stale",
-        value=capped(held["stale"]),
-        detail=detail,
-        url=list_url("orders_portfolioorder", freshness="stale"),
-        is_amber=held["stale"] > 0,
-    )
+def last_error(
+    held: Mapping[str, Any], failure: Failure | None, *, now: datetime
+) -> LastError | None:
+    """Return the last failed call of a day: the same as the page Broker API tells, which notes each call.
 
-
-def _filled(held: Mapping[str, Any]) -> Tile:
-    return Tile(
-        label="Filled, last 24 h",
-        symbol="filled",
-        tone="filled",
-        value=capped(held["filled"]),
-        detail=f"median {duration(held['median'])}" if held["median"] else "none yet",
-        url=list_url("orders_portfolioorder", status="DONE"),
-    )
-
-
-def _recovered(held: Mapping[str, Any]) -> Tile:
-    polls, refetches = held["by_poll"], held["by_refetch"]
-    by_hand = f", {capped(refetches)} by refetch" if refetches else ""
-    return Tile(
-        label="Recovered by poll",
-        symbol="source-poll",
-        tone="stale",
-        value=capped(polls + refetches),
-        detail=f"missed webhooks, 7 days{by_hand}",
-        url=list_url(
-            "orders_journalentry", source=Source.POLL, outcome=Outcome.APPLIED, received="7d"
-        ),
-    )
+    Where its notes are lost the journal tells of what was asked, placed and cancelled.
+    """
+    if failure is not None and failure.at >= now - counted.DAY:
+        return LastError(failure.at, failure.words, reverse("admin:broker-api"))
+    known = [
+        (held[f"{name}_at"], held[name], held[f"{name}_id"])
+        for name in ("error", "unanswered")
+        if held[f"{name}_at"]
+    ]
+    if not known:
+        return None
+    at, words, pk = max(known)
+    return LastError(at, words, reverse("admin:orders_journalentry_change", args=[pk]))
 
 
 def _worker(held: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return what the worker's line says; what is amber tells of a worker or beat that is dead."""
-    since, round_at = held["pending_since"], held["round_at"]
-    overdue = held["overdue"] + held["overdue_orders"]
-    swept_at = noted("sweep")
+    waiting = filter(None, (held["unread_since"], held["pending_since"]))
+    oldest, round_at = min(waiting, default=None), held["round_at"]
+    swept_at = pulse.swept_at(held, now=held["at"])
     return {
         "swept_at": swept_at,
+        "clock": pulse.clock_problem(held, now=held["at"]),
         "is_sweep_late": swept_at is not None and now - swept_at > SWEEP_PATIENCE,
         "polled_at": held["polled_at"],
         "round_at": round_at,
         "round_said": held["round_said"],
         "is_round_late": round_at is not None and now - round_at > ROUND_PATIENCE,
+        "unread": held["unread"],
         "pending": held["pending"],
-        "queue_age": now - since if since else None,
-        "is_queue_late": since is not None and now - since > QUEUE_PATIENCE,
-        "overdue": overdue,
-        "error_at": held["error_at"],
-        "error": held["error"],
-        "error_id": held["error_id"],
+        "queued_since": oldest,
+        "is_queue_late": oldest is not None and now - oldest > QUEUE_PATIENCE,
+        "overdue": held["overdue"],
+        "overdue_orders": held["overdue_orders"],
+        "error": last_error(held, recent_weather().failure, now=now),
         "reconciled": {name: held[f"reconciled_{name}"] for name in queries.RECONCILED},
     }

@@ -6,15 +6,8 @@ from django.urls import reverse
 from orders.clocks import kind_of
 from orders.lifecycle import Kind
 from orders.models import Order, PortfolioOrder
-from orders.version import version_of
 
 register = template.Library()
-
-
-@register.simple_tag
-def version(row: PortfolioOrder | Order) -> int:
-    """Return the version of what the page shows."""
-    return version_of(kind_of(row), row.pk)
 
 
 @register.simple_tag

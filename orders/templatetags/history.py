@@ -1,6 +1,7 @@
 """How the entries of a history look: the words are those of orders.sentences."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from html import escape
 
 from django import template
@@ -8,9 +9,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from orders import actors
 from orders.templatetags import desk
 from orders.timeline import sentences, sparks
 from orders.timeline.items import Item, ItemKind
+from orders.timeline.plain import plain
 from orders.timeline.runs import Run
 
 register = template.Library()
@@ -20,6 +23,19 @@ register = template.Library()
 def source_icon(source: str) -> SafeString:
     """Return the shape of a source alone; the line beside it names it."""
     return desk.icon(f"source-{source.lower()}")
+
+
+@register.filter
+def by(entry: actors.Recorded) -> str:
+    """Return who took a step: "by mira", "by Order Desk, requested by mira"."""
+    return actors.by(entry)
+
+
+@register.filter
+def in_plain_words(message: str, said_at: datetime | None) -> str:
+    """Return a message that was written for a log, its moments in the zone of the page."""
+    zone = timezone.get_current_timezone()
+    return plain(message, zone, said_at=said_at) if said_at else message
 
 
 @register.filter
@@ -41,7 +57,7 @@ def of(payloads: Mapping[int, str], run: Run) -> SafeString | str:
 @register.simple_tag
 def heading(run: Run) -> str:
     """Return the heading of what is no step of an order."""
-    return sentences.title(run.item, count=len(run.items), orders=run.orders)
+    return sentences.title(run.lead, count=len(run.items), orders=run.orders, times=run.times)
 
 
 @register.simple_tag

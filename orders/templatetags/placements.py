@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from backoffice.panels import panel
 from orders.dashboard import placements, queries
-from orders.models import JournalEntry, PlacementState
+from orders.models import JournalEntry, Placement, PlacementState
 from orders.placing import steps
 from orders.templatetags.desk import EMPTY, due, pill
 
@@ -30,14 +30,15 @@ TITLES = {
     steps.SUBMITTED: ("Submitted", "new"),
     steps.APPROVED: ("Approved", "new"),
     steps.DECLINED: ("Declined", "cancelled"),
+    steps.WITHDRAWN: ("Withdrawn", "cancelled"),
     steps.SENT: ("Sent", "processing"),
-    steps.NOT_SENT: ("Not sent after all", "stale"),
-    steps.UNKNOWN: ("Fate unknown", "stale"),
+    steps.NOT_SENT: ("Not sent", "stale"),
+    steps.UNKNOWN: ("Result unknown", "stale"),
     steps.ACCEPTED: ("Accepted", "filled"),
     steps.REFUSED: ("Refused", "failed"),
-    steps.LOOKED_UP: ("Looked up", "new"),
-    steps.SETTLED_PLACED: ("Settled: it was placed", "filled"),
-    steps.SETTLED_NOT_PLACED: ("Settled: it was not placed", "cancelled"),
+    steps.LOOKED_UP: ("Looked up at the broker", "new"),
+    steps.SETTLED_PLACED: ("Resolved as placed", "filled"),
+    steps.SETTLED_NOT_PLACED: ("Resolved as not placed", "cancelled"),
 }
 
 
@@ -62,9 +63,13 @@ def step_tone(entry: JournalEntry) -> str:
 
 
 @register.filter
-def placement_badge(state: str) -> SafeString:
-    """Return the badge of how far a placement is."""
-    known = PlacementState(state)
+def placement_badge(placement: Placement | str) -> SafeString:
+    """Return the badge of the state of a placement."""
+    if isinstance(placement, Placement):
+        if placement.is_withdrawn:
+            return pill(*BADGES[PlacementState.DECLINED], "Withdrawn")
+        placement = placement.state
+    known = PlacementState(placement)
     return pill(*BADGES[known], str(known.label))
 
 

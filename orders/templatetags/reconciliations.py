@@ -10,10 +10,10 @@ from orders.templatetags.desk import pill
 register = template.Library()
 
 BADGES = {
-    Verdict.REPAIRED: pill("filled", "filled", "Repaired"),
-    Verdict.DIFFERING: pill("failed", "warning", "Differing"),
-    Verdict.UNKNOWN_HERE: pill("new", "new", "Unknown here"),
-    Verdict.UNKNOWN_THERE: pill("failed", "unknown", "Unknown there"),
+    Verdict.REPAIRED: pill("filled", "filled", "Corrected"),
+    Verdict.DIFFERING: pill("failed", "warning", "Still different"),
+    Verdict.UNKNOWN_HERE: pill("new", "new", "Missing here, added"),
+    Verdict.UNKNOWN_THERE: pill("failed", "unknown", "Not known at broker"),
 }
 
 

@@ -7,8 +7,9 @@ from django.conf import settings
 from django.db.models import BinaryField, Case, F, OuterRef, QuerySet, Subquery, Value, When
 from django.utils import timezone
 
-from orders import clocks, projection
+from orders import clocks, fills, projection
 from orders.attributes import UnreadableError
+from orders.executions import is_reversed
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, Outcome, Placement, PortfolioOrder
 from orders.timeline import gaps
@@ -56,7 +57,7 @@ def items_of(rows: Iterable[PortfolioOrder | Order], rules: Rules) -> Sequence[I
         if known.is_order and gaps.missing(known, (), rules)
     }
     listings = list(_listings(listed_by - {None}))
-    entries, trades = _seen(subjects)
+    entries, trades = read(subjects)
     return build(entries, subjects, rules=rules, listings=listings, trades=trades).items
 
 
@@ -77,14 +78,16 @@ def subject(row: PortfolioOrder | Order) -> Subject:
         id=row.pk,
         status=row.status,
         created_at=row.created_at,
+        ended_at=fills.ended_at(row),
         processing_at=row.processing_at,
         announced=row.announced,
         instrument_id=row.instrument_id if isinstance(row, Order) else "",
         side=row.side if isinstance(row, Order) else row.type,
+        is_reversed=is_reversed(row.status, row.problems),
     )
 
 
-def _seen(subjects: Iterable[Subject]) -> tuple[list[Seen], dict[int, Trade]]:
+def read(subjects: Iterable[Subject]) -> tuple[list[Seen], dict[int, Trade]]:
     """Return the journal entries about ``subjects``, and what those about executions say: one query for each kind.
 
     With those about portfolio orders come the steps of the placements that they came of. Only the
@@ -138,4 +141,5 @@ def _lines(entry: JournalEntry) -> Iterator[Listed]:
         return
     about = Seen(*(getattr(entry, name) for name in Seen._fields))
     for line in reading.listings:
-        yield Listed(line.order_id, line.status, about)
+        if line.status:
+            yield Listed(line.order_id, line.status, about)

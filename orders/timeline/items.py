@@ -4,12 +4,15 @@
 same page and the same CSV. Source of every rule: the model's section 4, ux.md section 6.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
-from orders.timeline.seen import CANCELLATION, PLACEMENT, STAFF, Seen, Subject, Told, Trade
+from orders.lifecycle import Kind
+from orders.timeline.seen import CANCELLATION, PLACEMENT, STAFF, Asked, Seen, Subject, Told, Trade
 
 
 class ItemKind(StrEnum):
@@ -34,9 +37,7 @@ class Remark(StrEnum):
     CLOCKS_DIFFER = "clocks differ"  # upstream says it happened after we learned it
     PENDING = "pending"  # recorded, not applied yet
     SAID_AGAIN = "said again"  # another event has reported this status before
-    CONTENT_DIFFERS = (
-        "content differs"  # a repeat with other content than the first copy, which counts
-    )
+    CONTENT_DIFFERS = "content differs"  # a repeat with other content than the original (used)
     BACKWARDS = "backwards"
     CONFLICT = "conflict"  # filled and cancelled were both reported
     UNKNOWN_STATUS = "unknown status"
@@ -204,6 +205,15 @@ class Timeline:
         """Return the number of items under each chip."""
         return {chip: sum(item.matches(chip) for item in self.items) for chip in Filter}
 
+    def place_of(self, entry_id: int, chip: Filter) -> int | None:
+        """Return the place of an entry under a chip; None where it is not there."""
+        anchors = {item.anchor: place for place, item in enumerate(self.shown(chip), start=1)}
+        return anchors.get(f"entry-{entry_id}")
+
+    def tellers(self, facts: Collection[str]) -> Iterable[Seen]:
+        """Return the entries among which those are that told facts."""
+        return [item.entry for item in self.items if item.entry]
+
     @property
     def missed(self) -> tuple[Item, ...]:
         """Return the webhooks that never arrived."""
@@ -212,6 +222,28 @@ class Timeline:
             for item in self.items
             if item.kind is ItemKind.MISSED_WEBHOOK and not item.is_waiting
         )
+
+    @property
+    def missed_by(self) -> Mapping[str, int]:
+        """Return the number of webhooks that never arrived, by the source that told instead; "" where none did."""
+        return Counter(item.told.entry.source if item.told else "" for item in self.missed)
+
+    def asked_since(self, kind: Kind, pk: UUID, moment: datetime | None) -> Asked:
+        """Return how often an object itself was asked about after ``moment``."""
+        asks = [
+            item.entry
+            for item in self.items
+            if item.kind in ASKS.values() and item.entry
+            if (item.subject.kind, item.subject.id) == (kind, pk)
+            if moment is None or item.entry.recorded_at > moment
+        ]
+        polls = sum(entry.source == "POLL" for entry in asks)
+        return Asked(len(asks), polls, asks[-1] if asks else None)
+
+    @property
+    def impossible(self) -> int:
+        """Return the number of steps backwards."""
+        return sum(Remark.BACKWARDS in item.remarks for item in self.items)
 
 
 ASKS: Mapping[str, ItemKind] = {"POLL": ItemKind.CHECK, "REFETCH": ItemKind.REFETCH}

@@ -5,7 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from orders.fold import told_by
-from orders.timeline.items import ASKS, Timeline
+from orders.timeline.items import ASKS
 from orders.timeline.seen import Seen
 
 
@@ -16,12 +16,12 @@ class Folded(Protocol):
     fact: str
 
 
-def learned(executions: Iterable[Folded], history: Timeline) -> Mapping[UUID, Seen]:
-    """Return the entry that told each execution as it is now; none where the history has it not.
+def learned(executions: Iterable[Folded], told: Iterable[Seen]) -> Mapping[UUID, Seen]:
+    """Return the entry that told each execution as it is now; none where it is not among those given.
 
     An event is known by its id, an answer by the version that it told: the first of those counts.
     """
-    entries = [item.entry for item in history.items if item.entry]
+    entries = list(told)
     events = {str(entry.event_id): entry for entry in entries if entry.event_id}
     answers = {
         entry.occurred_at: entry

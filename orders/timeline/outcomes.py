@@ -16,16 +16,17 @@ from orders.timeline.sentences import status_word, told_by
 
 PLAIN = {
     "PENDING": "Stored; it will be applied in a moment.",
-    "APPLIED": "Applied: it changed what we hold of an order.",
-    "NO_CHANGE": "No change: it told nothing that we did not know.",
+    "APPLIED": "Applied: it updated an order.",
+    "NO_CHANGE": "No change: we already knew all of it.",
     "IGNORED": "Ignored: the order desk does not follow this kind of event.",
-    "QUARANTINED": "Quarantined: stored, but it could not be applied. Nothing else was held up.",
+    "QUARANTINED": "Quarantined: stored, but it could not be applied. No other event was delayed.",
+    "DISMISSED": "Dismissed: it could not be applied, and staff decided to leave it out.",
     "FAILED": "Failed: the broker gave no usable answer. Nothing was changed.",
-    "NOTED": "Noted: a step of staff.",
+    "NOTED": "Noted: recorded only; no order was changed.",
 }
 NOUNS = {Kind.PORTFOLIO_ORDER: "portfolio order", Kind.ORDER: "order"}
 ANY = UUID(int=0)  # all are about the same object
-ASKED = "Both were reported: the broker is asked which counts."
+ASKED = "Both were reported; we ask the broker which is right."
 
 
 class Dealt(NamedTuple):
@@ -39,7 +40,7 @@ def why(this: Dealt, others: Iterable[Dealt], zone: tzinfo) -> str:
     """Return what became of an entry, and why. ``others`` are those about the same object, repeats aside."""
     entry, kind = this.entry, _kind(this.entry)
     if entry.repeat_of:
-        return "No change: this event came before, and is applied once."
+        return "No change: a duplicate of an event that was received before."
     is_dealt_with = this.applied_at and entry.outcome in {"APPLIED", "NO_CHANGE"}
     if not (is_dealt_with and is_report(entry, kind)):
         return PLAIN[entry.outcome]
@@ -65,15 +66,15 @@ def _applied(entry: Seen, before: Sequence[Seen], kind: Kind, zone: tzinfo) -> s
         and now != then
     ):
         moved = f"it moved the {noun} from {then} to {now}"
-        kept = f"it says {now}, kept {then} {source}"
+        kept = f"it says {now}; we kept {then} {source}"
         return f"Applied: {moved if wins else kept}. {ASKED}"
     if not rank(kind, entry.status):
-        return f"Applied: {now} is a status not known here; before it was {then} {source}."
+        return f"Applied: {now} is an unknown status; the last known one was {then} {source}."
     if wins and now != then:
         return f"Applied: it moved the {noun} from {then} to {now}."
     if wins:
         return f"Applied: it brought newer details; we already knew {now} {source}."
-    return f"Applied: it added what was not known of {now}; we already knew {then} {source}."
+    return f"Applied: it added details of {now}; we already knew {then} {source}."
 
 
 def _no_change(entry: Seen, before: Sequence[Seen], kind: Kind, zone: tzinfo) -> str:
@@ -114,7 +115,7 @@ def _weight(entry: Seen, kind: Kind) -> str:
 
 
 def _source(teller: Seen, entry: Seen, zone: tzinfo) -> str:
-    """Return who told: "from the poll of 06:29:46"; with the day where it is another than the entry's."""
+    """Return who told: "from the check of 06:29:46"; with the day where it is another than the entry's."""
     at = teller.recorded_at.astimezone(zone)
     is_near = at.date() == entry.recorded_at.astimezone(zone).date()
     day = "" if is_near else f" on {at.day} {at:%b %Y}"

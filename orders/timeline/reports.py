@@ -28,7 +28,7 @@ def order_of_arrival(entry: Seen, kind: Kind) -> tuple[object, ...]:
 
 def is_report(entry: Seen, kind: Kind) -> bool:
     """Return whether an entry says in which status the object is."""
-    usable = entry.outcome not in {"FAILED", "QUARANTINED"}
+    usable = entry.outcome not in {"FAILED", "QUARANTINED", "DISMISSED"}
     return usable and bool(entry.status) and is_about(entry, kind)
 
 

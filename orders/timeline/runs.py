@@ -1,14 +1,16 @@
 """Runs: like items of a history folded into one entry of the page. Pure. Source: ux.md, section 6b."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orders.timeline.items import Item, ItemKind
+from orders.timeline.items import ASKS, Item, ItemKind
+from orders.timeline.seen import Subject
 
 NEIGHBOURS = timedelta(seconds=90)  # further apart are not one run
 QUIET = timedelta(minutes=5)  # a longer silence between entries is shown
-MANY_CHECKS = 3  # more equal ones in a row fold
+MANY_CHECKS = 3  # more entries of checks without news in a row fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,19 @@ class Run:
         return len(self.items) == 1
 
     @property
+    def lead(self) -> Item:
+        """Return the item that the heading is about: that of the portfolio order where there is one."""
+        return next((item for item in self.items if not item.subject.is_order), self.item)
+
+    @property
     def orders(self) -> int:
-        """Return of how many orders it tells; one may have several executions."""
-        return len({item.subject.id for item in self.items})
+        """Return of how many orders it tells, the portfolio order among them; one may have several executions."""
+        return len({item.subject for item in self.items})
+
+    @property
+    def times(self) -> int:
+        """Return how often it tells of one order, of that which it tells of most."""
+        return max(Counter(item.subject for item in self.items).values())
 
     @property
     def first_at(self) -> datetime | None:
@@ -53,7 +65,8 @@ def runs(items: Sequence[Item], *, newest_first: bool = False) -> list[Run]:
 
     A run has items of orders that say the same within 90 s of each other, and may interleave with
     others; a portfolio order's item or a problem closes all. Webhooks that one round of asks
-    recovered share a run. More than three equal checks in a row are one. Failures never fold.
+    recovered share a run, however far apart they were sent. More than three entries in a row that are
+    checks without news are one: of the portfolio order and of its orders alike. Failures never fold.
     """
     folded = _fold_checks(_fold_orders(items))
     if newest_first:
@@ -72,7 +85,10 @@ def _fold_orders(items: Iterable[Item]) -> list[_Run]:
     for place, item in enumerate(items):
         key = _likeness(item)
         if not item.subject.is_order or _is_barrier(item):
-            growing = {same: run for same, run in growing.items() if same == key and _is_gap(item)}
+            # What one round of asks recovered is one outage: its gaps may interleave.
+            growing = {
+                same: run for same, run in growing.items() if _is_gap(item) and _is_gap(run[0][1])
+            }
         run = growing.get(key) if key else None
         if run and _are_near(run[-1][1], item):
             run.append((place, item))
@@ -84,18 +100,25 @@ def _fold_orders(items: Iterable[Item]) -> list[_Run]:
 
 
 def _fold_checks(found: Iterable[_Run]) -> list[_Run]:
-    """Fold checks of one object that stand in a row and brought nothing."""
+    """Fold checks that stand in a row and brought nothing, whichever of the orders each asked about.
+
+    One that reports another status than those before it begins a row of its own.
+    """
     rows: list[list[_Run]] = []
+    reported: dict[Subject, str] = {}  # by the checks of the last row; empty where it has none
     for run in found:
-        item = run[0][1]
-        if rows and _brought_nothing(item) and _says_same(rows[-1][-1][0][1], item):
+        reports = {item.subject: item.to_status for _, item in run if _brought_nothing(item)}
+        same = all(reported.get(about, status) == status for about, status in reports.items())
+        if reported and reports and same:
             rows[-1].append(run)
+            reported |= reports
         else:
             rows.append([run])
+            reported = reports
     folded: list[_Run] = []
     for row in rows:
-        checks = [pair for run in row for pair in run]
-        folded.extend([checks] if len(checks) > MANY_CHECKS else row)
+        checks = sorted((pair for run in row for pair in run), key=lambda pair: pair[0])
+        folded.extend([checks] if len(row) > MANY_CHECKS else row)
     return folded
 
 
@@ -105,7 +128,8 @@ def _likeness(item: Item) -> tuple[object, ...]:
     if not item.subject.is_order or stands_alone or (_is_barrier(item) and not _is_gap(item)):
         return ()
     type_ = item.entry.type if item.entry else ""
-    return item.kind, item.source, item.from_status, item.to_status, item.expected, type_
+    statuses = item.from_status, item.to_status
+    return item.kind, item.source, *statuses, item.expected, type_, _brought_nothing(item)
 
 
 def _is_gap(item: Item) -> bool:
@@ -120,23 +144,20 @@ def _is_barrier(item: Item) -> bool:
 
 
 def _are_near(one: Item, other: Item) -> bool:
+    told = [item.told.entry for item in (one, other) if item.told]
+    if _is_gap(other) and len(told) == 2 and all(entry.source in ASKS for entry in told):
+        return abs(told[1].recorded_at - told[0].recorded_at) <= NEIGHBOURS
     if abs(_time(other) - _time(one)) > NEIGHBOURS:
         return False
     if not _is_gap(other):
         return all(item.told is None or item.was_listed_first for item in (one, other))
-    told = [item.told.entry.recorded_at for item in (one, other) if item.told]
-    return not told or (len(told) == 2 and abs(told[1] - told[0]) <= NEIGHBOURS)
+    learned = [entry.recorded_at for entry in told]
+    return not learned or (len(learned) == 2 and abs(learned[1] - learned[0]) <= NEIGHBOURS)
 
 
 def _brought_nothing(item: Item) -> bool:
     return (
         item.kind is ItemKind.CHECK and item.entry is not None and item.entry.outcome == "NO_CHANGE"
-    )
-
-
-def _says_same(one: Item, other: Item) -> bool:
-    return (
-        _brought_nothing(one) and one.subject == other.subject and one.to_status == other.to_status
     )
 
 

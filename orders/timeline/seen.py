@@ -33,6 +33,14 @@ class Seen(NamedTuple):
     placement_id: UUID | None = None
 
 
+class Asked(NamedTuple):
+    """How often an object was asked about, how many of these asks were polls, and the last of them."""
+
+    times: int
+    polls: int
+    last: Seen | None
+
+
 class Trade(NamedTuple):
     """What an EXECUTION event says of its execution; texts as upstream wrote them, "" where it says nothing."""
 
@@ -69,10 +77,12 @@ class Subject:
     id: UUID
     status: str = ""
     created_at: datetime | None = None
+    ended_at: datetime | None = None  # see orders.fills
     processing_at: datetime | None = None
     announced: str = ""
     instrument_id: str = ""
     side: str = ""
+    is_reversed: bool = False  # filled, and an execution was cancelled since
 
     @property
     def is_order(self) -> bool:

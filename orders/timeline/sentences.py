@@ -12,6 +12,7 @@ from orders.lifecycle import KNOWN_STATUSES
 from orders.timeline import staff, trades
 from orders.timeline.durations import SECOND, duration
 from orders.timeline.items import ASKS, Item, ItemKind, Remark
+from orders.timeline.plain import plain
 from orders.timeline.reports import word
 from orders.timeline.runs import Run
 from orders.timeline.seen import STAFF, WEBHOOK, Seen
@@ -27,22 +28,24 @@ def status_word(status: str) -> str:
 def opening(reason: str) -> str:
     """Return a reason as the beginning of a sentence; a field's name in front stays as it is."""
     first, _, rest = reason.partition(" ")
-    is_field = "_" in first or rest.startswith(("'", '"', "…"))  # followed by what it holds
+    is_field = (
+        "_" in first or first.endswith(":") or rest.startswith(("'", '"', "…"))
+    )  # followed by what it holds
     return reason if is_field else f"{reason[:1].upper()}{reason[1:]}"
 
 
-def title(item: Item, *, count: int = 1, orders: int = 1) -> str:
-    """Return the heading of an item that is no step: "Polled 7 times, no change", "Note by mira".
+def title(item: Item, *, count: int = 1, orders: int = 1, times: int = 1) -> str:
+    """Return the heading of an item that is no step: "Checked 7 times, no change", "Note by mira".
 
-    ``count`` is the number of items in its run, ``orders`` of how many orders they tell. "" for a
-    step, whose heading is its object and statuses.
+    ``count`` is the number of items in its run, ``orders`` of how many orders they tell, the
+    portfolio order among them, and ``times`` how often of each. "" for a step, whose heading is its
+    object and statuses.
     """
     entry = item.entry
     if entry is None or item.is_step:
         return ""
     if item.kind in ASKS.values():
-        often = f" {orders} orders" if orders > 1 else f" {count} times" if count > 1 else ""
-        return _asked(item, entry, often)
+        return _asked(item, entry, _often(item, orders, times))
     if entry.source == STAFF:
         return staff.heading(item, entry)
     if topic(entry.type) in ABOUT:
@@ -50,7 +53,8 @@ def title(item: Item, *, count: int = 1, orders: int = 1) -> str:
         counted = f"{count} {what}s" if count > 1 else what.capitalize()
         return f"{counted} {entry.type.rpartition('.')[2].lower()}"
     if entry.type == "ORDER_CANCELLATION.REJECTED":
-        return "The broker refused to cancel the order"
+        what = "order" if item.subject.is_order else "portfolio order"
+        return f"The broker refused to cancel the {what}"
     return entry.type if item.kind is ItemKind.NOTE or Remark.QUARANTINED in item.remarks else ""
 
 
@@ -68,7 +72,7 @@ def headline(item: Item, *, count: int = 1) -> str:
         return ""
     orders = f" for {count} orders" if count > 1 else ""
     if item.is_waiting:
-        return f"Webhook {item.expected}{orders} is not here yet."
+        return f"Webhook {item.expected}{orders} has not arrived yet."
     return f"Expected webhook {item.expected} never arrived{orders}."
 
 
@@ -78,7 +82,7 @@ def told_by(entry: Seen) -> str:
         return f"webhook {entry.type}"
     if entry.source == STAFF:
         return staff.ANSWER
-    how = "poll" if entry.source == "POLL" else "refetch"
+    how = "check" if entry.source == "POLL" else "refetch"
     return f"{how} by {entry.actor}" if entry.actor else how
 
 
@@ -125,13 +129,23 @@ def aside(run: Run, zone: tzinfo) -> str:
     return f"{listed} already known from the portfolio order's list" if listed else ""
 
 
+def _often(item: Item, orders: int, times: int) -> str:
+    """Return of what an item's run tells: " 7 times", " 10 orders", " 7 times with 10 orders"."""
+    often = f" {times} times" if times > 1 else ""
+    if orders == 1:
+        return often
+    if item.subject.is_order:
+        return f" {orders} orders{often}"
+    return f"{often} with {orders - 1} order{'s' if orders > 2 else ''}"
+
+
 def _asked(item: Item, entry: Seen, often: str) -> str:
-    """Return what an ask brought: "Polled, no change", "Polled: Processing → Filled", "Poll failed"."""
+    """Return what an ask brought: "Checked, no change", "Checked: Processing → Filled", "Check failed"."""
     by = f" by {entry.actor}" if entry.actor else ""
     polled = item.kind is ItemKind.CHECK
     if item.is_failed:
-        return f"Poll{by} failed" if polled else f"Manual refetch{by} failed"
-    asked = f"Polled{often}{by}" if polled else f"Manual refetch{often}{by}"
+        return f"Check{by} failed" if polled else f"Refetch{by} failed"
+    asked = f"Checked{often}{by}" if polled else f"Refetched{often}{by}"
     if entry.outcome == "NO_CHANGE":
         return f"{asked}, no change"
     before, now = status_word(item.from_status), status_word(item.to_status)
@@ -149,7 +163,9 @@ def _sentences(item: Item, zone: tzinfo, count: int) -> Iterator[str]:
         yield trades.sentence(item.trade, word(item.entry))
     if item.entry and item.entry.message and not (item.is_step or _is_answer(item)):
         is_refused = Remark.QUARANTINED in item.remarks
-        yield opening(item.entry.message) if is_refused else staff.said(item, item.entry)
+        said = opening(item.entry.message) if is_refused else staff.said(item, item.entry)
+        is_note = item.entry.source == STAFF and not item.entry.type
+        yield said if is_note else plain(said, zone, said_at=item.entry.recorded_at)
     for remark in item.remarks:
         yield _remark(item, remark)
 
@@ -158,7 +174,9 @@ def _asides(item: Item, zone: tzinfo) -> Iterator[str]:
     if item.was_listed_first or item.was_answered_first:
         yield _known_before(item, zone)
     if item.entry and _is_answer(item):
-        yield item.entry.message  # upstream's request id
+        yield plain(item.entry.message, zone, said_at=item.entry.recorded_at)  # the request id
+    elif item.entry and item.is_step and item.entry.source == WEBHOOK and item.entry.message:
+        yield opening(item.entry.message)  # which attributes could not be read
 
 
 def _is_answer(item: Item) -> bool:
@@ -218,16 +236,16 @@ def _remark(item: Item, remark: Remark) -> str:
     if remark is Remark.UNKNOWN_STATUS:
         is_kept = item.from_status in KNOWN_STATUSES
         kept = f"kept {before}" if is_kept else "shown as the broker wrote it"
-        return f"The status {now} is not known here: {kept}."
+        return f"Unknown status {now}: {kept}."
     if remark is Remark.CONFLICT:
-        return f"{before} and {now} were both reported: the broker is asked which counts."
+        return f"{before} and {now} were both reported; we ask the broker which is right."
     return {
         Remark.PENDING: "Recorded, not applied yet.",
-        Remark.SAID_AGAIN: "Reported before: nothing moved.",
-        Remark.CONTENT_DIFFERS: "It came again with other content: the first copy counts.",
-        Remark.MISTRADE: "An execution was cancelled after all.",
-        Remark.QUARANTINED: "Stored, but it could not be applied. Nothing else was held up.",
-        Remark.FIRST_COPY_ELSEWHERE: "Its event id came before, about another object: that copy counts.",
+        Remark.SAID_AGAIN: "Already reported; nothing changed.",
+        Remark.CONTENT_DIFFERS: "Delivered again with different content; the original is used.",
+        Remark.MISTRADE: "The broker cancelled this execution.",
+        Remark.QUARANTINED: "Stored, but it could not be applied. No other event was delayed.",
+        Remark.FIRST_COPY_ELSEWHERE: "This event ID came before for another object; the original is used.",
     }.get(remark, "")
 
 

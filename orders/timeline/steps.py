@@ -8,8 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
+from orders.actors import Looks
 from orders.lifecycle import Kind, rank
 from orders.timeline import gaps
 from orders.timeline.items import ASKS, Item, ItemKind, Remark, Timeline
@@ -20,6 +22,13 @@ from orders.timeline.seen import PLACEMENT, STAFF, Listed, Rules, Seen, Subject,
 Place = tuple[datetime, bool, int, int, bool, int]
 BEFORE_STEPS = 0  # what an object came of
 AFTER_STEPS = 9  # what is no step stands after the steps of the same moment
+
+
+class Copies(NamedTuple):
+    """The repeats of an event: how many, and whether the content of any differs from the first copy."""
+
+    number: int
+    differ: bool
 
 
 def build(
@@ -35,6 +44,24 @@ def build(
     ``listings`` are needed only where an expected webhook is missing: they tell what a portfolio
     order's list said before any own report of the order.
     """
+    found = sorted(
+        placed(entries, subjects, rules=rules, listings=listings), key=lambda pair: pair[0]
+    )
+    return Timeline(tuple(with_trade(item, trades or {}) for _, item in found), rules.now)
+
+
+def placed(
+    entries: Iterable[Seen],
+    subjects: Iterable[Subject],
+    *,
+    rules: Rules,
+    listings: Iterable[Listed] = (),
+    copies: Mapping[tuple[Kind, UUID], Mapping[UUID, Copies]] | None = None,
+) -> Iterator[tuple[Place, Item]]:
+    """Yield the items with their places, those of each object by themselves.
+
+    ``copies`` are the repeats of each object's events, where they are not among the entries.
+    """
     about: dict[tuple[Kind, UUID], list[Seen]] = defaultdict(list)
     for entry in entries:
         if entry.portfolio_order_id:
@@ -44,15 +71,14 @@ def build(
     listed: dict[UUID, list[Listed]] = defaultdict(list)
     for line in listings:
         listed[line.order_id].append(line)
-    placed: list[tuple[Place, Item]] = []
     for subject in subjects:
         lines = listed.get(subject.id, []) if subject.is_order else []
-        placed += _Story(subject, about[subject.kind, subject.id], lines, rules).items()
-    placed.sort(key=lambda pair: pair[0])
-    return Timeline(tuple(_with_trade(item, trades or {}) for _, item in placed), rules.now)
+        known = (copies or {}).get((subject.kind, subject.id), {})
+        yield from _Story(subject, about[subject.kind, subject.id], lines, rules, known).items()
 
 
-def _with_trade(item: Item, trades: Mapping[int, Trade]) -> Item:
+def with_trade(item: Item, trades: Mapping[int, Trade]) -> Item:
+    """Return an item with what its event says of an execution, where it is about one."""
     trade = trades.get(item.entry.id) if item.entry else None
     return replace(item, trade=trade) if trade else item
 
@@ -61,7 +87,12 @@ class _Story:
     """What the journal says about one object."""
 
     def __init__(
-        self, subject: Subject, entries: Iterable[Seen], listed: Sequence[Listed], rules: Rules
+        self,
+        subject: Subject,
+        entries: Iterable[Seen],
+        listed: Sequence[Listed],
+        rules: Rules,
+        copies: Mapping[UUID, Copies],
     ) -> None:
         self.subject, self.kind, self.listed, self.rules = subject, subject.kind, listed, rules
         self.entries: list[Seen] = []
@@ -71,6 +102,10 @@ class _Story:
                 self.repeats.setdefault(entry.repeat_of, []).append(entry)
             else:
                 self.entries.append(entry)
+        self.copies = copies or {
+            event_id: Copies(len(repeats), any(repeat.message for repeat in repeats))
+            for event_id, repeats in self.repeats.items()
+        }
         reports = [entry for entry in self.entries if is_report(entry, self.kind)]
         self.reports = {entry.id: entry for entry in reports}
         self.first = first_of_each_status(reports)
@@ -94,9 +129,12 @@ class _Story:
     def _others(self) -> Iterator[tuple[Place, Item]]:
         """Yield the asks, and the entries that are no step."""
         known = ""  # the status as we learned it, in order of arrival
+        looks = Looks()
         for entry in self.entries:
+            is_look = looks.is_look(entry)
             if entry.source in ASKS:
-                yield self._ask(entry, known)
+                ask = entry._replace(source="POLL", actor="") if is_look else entry
+                yield self._ask(ask, known)
             elif self.first.get(entry.status) is not entry:
                 yield self._aside(entry, *self._sort(entry))
             if entry.id in self.reports and rank(self.kind, entry.status) >= rank(self.kind, known):
@@ -166,11 +204,15 @@ class _Story:
         return (ItemKind.NOTE,)
 
     def _aside(self, entry: Seen, kind: ItemKind, *remarks: Remark) -> tuple[Place, Item]:
-        """Return what moves nothing: a note, an execution, a status said again, an entry in quarantine."""
-        return self._place(entry), Item(
+        """Return what moves nothing: a note, an execution, a status said again, an entry in quarantine.
+
+        What the broker answered to staff stands where it was answered, after what was sent.
+        """
+        at = entry.recorded_at if entry.source == STAFF else entry.occurred_at
+        return self._place(entry, at), Item(
             kind=kind,
             subject=self.subject,
-            occurred_at=entry.occurred_at,
+            occurred_at=at,
             entry=entry,
             to_status=entry.status if entry.id in self.reports else "",
             deliveries=self._deliveries(entry),
@@ -197,7 +239,8 @@ class _Story:
         return told is not None and self.rules.now - told.entry.recorded_at <= self.rules.gap_grace
 
     def _deliveries(self, entry: Seen) -> int:
-        return 1 + len(self.repeats.get(entry.event_id, ())) if entry.event_id else 1
+        copies = self.copies.get(entry.event_id) if entry.event_id else None
+        return 1 + copies.number if copies else 1
 
     def _remarks(self, entry: Seen) -> Iterator[Remark]:
         announced = word(entry)
@@ -207,6 +250,6 @@ class _Story:
             yield Remark.CLOCKS_DIFFER
         if entry.outcome == "PENDING":
             yield Remark.PENDING
-        repeats = self.repeats.get(entry.event_id, ()) if entry.event_id else ()
-        if any(repeat.message for repeat in repeats):
+        copies = self.copies.get(entry.event_id) if entry.event_id else None
+        if copies and copies.differ:
             yield Remark.CONTENT_DIFFERS

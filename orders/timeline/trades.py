@@ -1,24 +1,23 @@
 """The words for what an EXECUTION event says of its execution. Pure."""
 
-import json
+from collections.abc import Mapping
+from typing import Any
 
-from orders.attributes import CURRENT, FIXED, UnreadableError
+from backoffice.foreign_json import parse
+from orders.attributes import CURRENT, FIXED, NAMES, Column, UnreadableError
 from orders.lifecycle import Kind
 from orders.timeline.seen import Trade
 
+COLUMNS = {**FIXED[Kind.EXECUTION], **CURRENT[Kind.EXECUTION]}
 DONE = {"BUY": "Bought", "SELL": "Sold"}
 
 
 def trade_of(payload: bytes) -> Trade | None:
     """Return what a stored event says of its execution; None where that cannot be read."""
     try:
-        said = json.loads(payload, parse_float=str)["object"]
-        known = {
-            name: str(read(said, name) or "")
-            for columns in (FIXED, CURRENT)
-            for name, read in columns[Kind.EXECUTION].items()
-        }
-    except (KeyError, TypeError, ValueError, UnreadableError):
+        said = parse(payload)["object"]
+        known = {name: _text(said, name, column) for name, column in COLUMNS.items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return Trade(
         side=known["side"],
@@ -31,6 +30,13 @@ def trade_of(payload: bytes) -> Trade | None:
     )
 
 
+def _text(said: Mapping[str, Any], name: str, column: Column) -> str:
+    try:
+        return str(column(said, NAMES.get(name, name)) or "")
+    except UnreadableError:
+        return ""
+
+
 def sentence(trade: Trade, word: str) -> str:
     """Return an execution in one sentence; ``word`` is what became of it: FILLED, SETTLED, CANCELLED."""
     what = f"{trade.quantity or 'an unknown quantity'} at {trade.price or 'an unknown price'}"
@@ -38,7 +44,7 @@ def sentence(trade: Trade, word: str) -> str:
     if trade.amount:
         whole = f"{whole} for {trade.amount} {trade.currency}".rstrip()
     if word == "CANCELLED":
-        return f"{whole} counts for nothing any more."
+        return f"Trade reversed: {whole} no longer counts."
     tax = f", tax {trade.tax} {trade.currency}".rstrip() if trade.tax.strip("0.") else ""
     day = f", settlement date {trade.settles_on}" if trade.settles_on else ""
     return f"{DONE.get(trade.side, 'Traded')} {whole}{tax}{day}."

@@ -10,8 +10,10 @@ from django.db import Error as DatabaseTrouble
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from backoffice.database import limits
 from backoffice.management.migrated import MigratedCommand
-from orders.projection import Drained, drain
+from orders.intake import Drained
+from orders.projection import drain
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,8 @@ class Command(MigratedCommand):
         parser.add_argument("--forever", action="store_true", help="look again every half second")
 
     def handle(self, *, forever: bool, **_: Any) -> None:
-        done = self._until_signalled() if forever else drain(now=timezone.now())
+        with limits("task"):
+            done = self._until_signalled() if forever else drain(now=timezone.now())
         self.stdout.write(
             f"{done.total} applied: {done.applied} changed something, {done.no_change} did not, "
             f"{done.quarantined} quarantined."
@@ -55,7 +58,7 @@ def apply_until(stop: threading.Event) -> Drained:
             connection.close()
         else:
             done, pause = done + batch, PAUSE
-            if batch.total and not stop.is_set():
+            if (batch.total or batch.read) and not stop.is_set():
                 continue
         if stop.wait(pause):
             return done

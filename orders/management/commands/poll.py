@@ -56,7 +56,7 @@ class Command(MigratedCommand):
         self._progress("")
         if due:
             plural = "" if len(due) == 1 else "s"
-            self.stdout.write(f"Sent or looked after {len(due)} {what}{plural}.")
+            self.stdout.write(f"Sent or followed up {len(due)} {what}{plural}.")
 
     def _poll(self) -> None:
         counts: Counter[str] = Counter()
@@ -65,12 +65,12 @@ class Command(MigratedCommand):
             counts["asked"] += result.verdict not in {Verdict.BUSY, Verdict.SKIPPED}
             counts["changed"] += result.updated
             counts["failed"] += bool(result.reason)
-            self._progress(f"{counts['asked']} asked about, {counts['failed']} failed ...")
+            self._progress(f"{counts['asked']} checked, {counts['failed']} failed ...")
 
         polling.poll(now=timezone.now(), tell=tell)
         self._progress("")
         self.stdout.write(
-            f"Asked about {counts['asked']} that were due: {counts['changed']} brought news, "
+            f"Checked {counts['asked']} that were due: {counts['changed']} with new details, "
             f"{counts['failed']} failed."
         )
         if until := asks.paused_until():
@@ -82,9 +82,7 @@ class Command(MigratedCommand):
                 f"The broker does not answer; the next try is at {timezone.localtime(until):%H:%M:%S}."
             )
         if counts["failed"]:
-            raise CommandError(
-                f"{counts['failed']} could not be asked about; the journal says why."
-            )
+            raise CommandError(f"{counts['failed']} could not be checked; the journal says why.")
 
     def _list(self, since: datetime) -> None:
         try:

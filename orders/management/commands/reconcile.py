@@ -2,7 +2,7 @@
 
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from backoffice.management import dates
 from backoffice.management.migrated import MigratedCommand
 from backoffice.management.person import who
 from orders.export import files
-from orders.management.export import write_whole
+from orders.management.export import shown, write_whole
+from orders.management.ids import id_of
 from orders.reconciliation import runs, sentences
 from orders.reconciliation.models import Reconciliation, RunState, Scope
 from orders.reconciliation.work import LostError, Work
@@ -33,7 +34,9 @@ class Command(MigratedCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("--account", type=_uuid, metavar="ID", help="all orders of an account")
+        which.add_argument(
+            "--account", type=id_of("an account"), metavar="ID", help="all orders of an account"
+        )
         which.add_argument(
             "--since",
             type=dates.moment,
@@ -108,7 +111,7 @@ class Command(MigratedCommand):
     def _lost(self, run: Reconciliation) -> None:
         run.refresh_from_db()
         if run.state == RunState.RUNNING:
-            raise CommandError(f"Somebody else goes on with reconciliation {run.pk}.") from None
+            raise CommandError(f"Another process has taken over reconciliation {run.pk}.") from None
 
     def _stop(self, run: Reconciliation) -> None:
         """Stop it at once: nobody else works on it."""
@@ -122,28 +125,25 @@ class Command(MigratedCommand):
             raise CommandError(f"The file could not be written: {error}") from error
         finally:
             export.close()
-        export.record(actor=who(), how=f"reconciliation {run.pk} to {output}")
-        self.stdout.write(f"{export.count:,} rows in {output}.")
+        export.record(
+            actor=who(),
+            how=f"reconciliation {run.pk} to {shown(output)}",
+            asked={"reconciliation": run.pk},
+        )
+        self.stdout.write(f"{export.rows_in_words} in {shown(output)}.")
 
     def _end(self, run: Reconciliation) -> None:
         if run.state != RunState.DONE:
-            why = f": {run.reason}" if run.reason else "."
+            why = f": {run.reason.removesuffix('.')}." if run.reason else "."
             raise CommandError(
-                f"{RunState(run.state).label}{why} `reconcile --continue {run.pk}` goes on with it."
+                f"{RunState(run.state).label}{why} `reconcile --continue {run.pk}` resumes it."
             )
         if run.reason:
             self.stderr.write(run.reason)
         if sentences.needs_people(run):
-            raise CommandError("Not all could be repaired: the findings say what and why.")
+            raise CommandError("Not everything could be corrected: see the findings.")
 
     def _progress(self, text: str) -> None:
         if sys.stderr.isatty():
             self.stderr.write(f"\r\033[K{text}", ending="")
             self.stderr.flush()
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not the id of an account") from None

@@ -1,6 +1,6 @@
 """Ask the broker about portfolio orders at once, due or not."""
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 from uuid import UUID
 
@@ -13,17 +13,18 @@ from backoffice.management.person import who
 from orders.asking import checking
 from orders.asking.feedback import sentence
 from orders.lifecycle import Kind
+from orders.management.ids import id_of
 
 
 class Command(MigratedCommand):
     help = (
-        "Ask the broker about portfolio orders at once, known here or not, and say for each what "
-        "came of it. Exits with 1 if any could not be refetched."
+        "Ask the broker about portfolio orders at once, known here or not, and print the result "
+        "for each. Exits with 1 if any could not be refetched."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "ids", metavar="PORTFOLIO_ORDER_ID", nargs="+", type=_portfolio_order_id
+            "ids", metavar="PORTFOLIO_ORDER_ID", nargs="+", type=id_of("a portfolio order")
         )
 
     def handle(self, *, ids: list[UUID], **_: Any) -> None:
@@ -38,10 +39,3 @@ class Command(MigratedCommand):
             failed += not result.is_complete
         if failed:
             raise CommandError(f"{failed} of {len(dict.fromkeys(ids))} could not be refetched.")
-
-
-def _portfolio_order_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not the id of a portfolio order") from None
