@@ -107,12 +107,13 @@ def window(
     return opened
 
 
-def barriers(page: Page) -> list[str]:
-    """Return what WCAG 2.2 A and AA forbid and axe finds on a page, each with its place."""
+def barriers(page: Page, within: str = "html") -> list[str]:
+    """Return what WCAG 2.2 A and AA forbid and axe finds on a page or a part of it, each with its place."""
+    page.wait_for_load_state()  # of a page that is still coming half an element would be found
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     options = {"runOnly": WCAG, "resultTypes": ["violations"]}
-    found = page.evaluate("options => axe.run(options)", options)
+    found = page.evaluate("([within, options]) => axe.run(within, options)", [within, options])
     return [
         f"{violation['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"
         for violation in found["violations"]

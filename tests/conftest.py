@@ -6,6 +6,7 @@ environment sets for the product does not count.
 """
 
 import os
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ OWN_PREFIXES = (
     "INVESTMENT_API_", "PLACING_", "POLL_", "RECONCILE_", "STALE_", "WEBHOOK_",
 )  # fmt: skip
 OWN_NAMES = {
-    "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "DEBUG", "GAP_GRACE", "LATE_AFTER",
-    "MARKET_HOURS", "METRICS_TOKEN", "REDIS_URL", "REQUIRE_SECOND_FACTOR", "SECRET_KEY",
-    "SECURE_SSL_REDIRECT", "TIME_ZONE",
+    "ALLOWED_HOSTS", "APPLY_WITHIN", "ASK_WITHIN", "CLOCK_TOLERANCE", "CSRF_TRUSTED_ORIGINS",
+    "DATABASE_URL", "DEBUG", "ENVIRONMENT", "ENVIRONMENT_COLOUR", "GAP_GRACE",
+    "LATE_AFTER", "MARKET_HOURS", "METRICS_TOKEN", "REDIS_URL", "REQUIRE_SECOND_FACTOR",
+    "SECRET_KEY", "SECURE_SSL_REDIRECT", "SWEEP_WITHIN",
+    "TIME_ZONE",
 }  # fmt: skip
 
 
@@ -43,6 +46,7 @@ def pytest_configure() -> None:
         "REQUIRE_SECOND_FACTOR": "0",
         "SECURE_SSL_REDIRECT": "0",
         "TIME_ZONE": "Europe/Berlin",
+        "SESSION_IDLE_MINUTES": "0",  # tests travel in time
     }
     _take_own_redis()
     os.environ |= {
@@ -52,6 +56,7 @@ def pytest_configure() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     django.setup()
     _bring_groups_back_after_a_flush()
+    _keep_no_log_ins()
     del os.environ["DJANGO_SETTINGS_MODULE"]  # a test process that starts from here comes this way
 
 
@@ -64,10 +69,18 @@ def _bring_groups_back_after_a_flush() -> None:
         for name, step in (
             ("0002_groups", "make_groups"),
             ("0005_groups_that_write", "extend_groups"),
+            ("0012_groups_that_audit", "extend_groups"),
         ):
             getattr(import_module(f"webhooks.migrations.{name}"), step)(apps, None)
 
     post_migrate.connect(make, sender=apps.get_app_config("webhooks"), weak=False)
+
+
+def _keep_no_log_ins() -> None:
+    """Let the people and groups that tests make leave no entries; tests of that are marked ``audited``."""
+    from backoffice import audit  # noqa: PLC0415 -- settings come first
+
+    audit.step_taken.disconnect(dispatch_uid="orders.audited")
 
 
 def _take_own_redis() -> None:
@@ -92,14 +105,42 @@ def django_db_modify_db_settings(
 
 
 @pytest.fixture(autouse=True)
+def _no_log_ins_in_the_journal(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep no log-in of a test's own people in the journal, but in tests of that: they are marked."""
+    from backoffice import audit  # noqa: PLC0415 -- settings come first
+    from orders import audited  # noqa: PLC0415
+
+    if request.node.get_closest_marker("audited"):
+        audit.step_taken.connect(audited.keep, dispatch_uid="orders.audited")
+    yield
+    audit.step_taken.disconnect(dispatch_uid="orders.audited")
+
+
+@pytest.fixture(autouse=True)
 def _fresh_installation() -> None:
     """Forget what a process remembers of its database and caches: each test has its own."""
     from django.core.cache import cache  # noqa: PLC0415 -- settings come first
 
     from orders import clocks  # noqa: PLC0415
+    from webhooks import refusals  # noqa: PLC0415
 
     clocks.forget_first_webhook()
+    refusals.rows.forget()
+    refusals.notes.forget()
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _database_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database's clock be that of the test, which may travel; the real one is ``Now``."""
+    from django.db.models import DateTimeField, Value  # noqa: PLC0415 -- settings come first
+    from django.utils import timezone  # noqa: PLC0415
+
+    from orders import pulse  # noqa: PLC0415
+
+    monkeypatch.setattr(
+        pulse, "database_now", lambda: Value(timezone.now(), output_field=DateTimeField())
+    )
 
 
 @pytest.fixture
@@ -109,3 +150,12 @@ def clocked_cache(settings: Any) -> None:
 
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     cache.clear()
+
+
+@pytest.fixture
+def scraper(settings: Any) -> Any:
+    """Return a client that reads the metrics as a scraper does, with the token."""
+    from django.test import Client  # noqa: PLC0415 -- settings come first
+
+    settings.METRICS_TOKEN = "a token for the scraper"
+    return Client(headers={"Authorization": f"Bearer {settings.METRICS_TOKEN}"})

@@ -43,6 +43,12 @@ class Process:
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
+    @property
+    def pid(self):
+        """Return its id, and that of its group."""
+        assert self._popen
+        return self._popen.pid
+
     def send(self, number):
         """Send a signal to it and to all processes that it started."""
         if self._popen is not None:
@@ -60,6 +66,15 @@ class Process:
         assert self._popen
         self._popen.send_signal(number)
         return self._popen.wait(20)
+
+    def is_running(self):
+        """Return whether it was started and has not ended."""
+        return self._popen is not None and self._popen.poll() is None
+
+    def wait(self, seconds):
+        """Return the exit code once it has ended by itself."""
+        assert self._popen
+        return self._popen.wait(seconds)
 
     def log(self):
         """Return what it wrote."""

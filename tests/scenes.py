@@ -5,22 +5,38 @@ from datetime import timedelta
 from itertools import groupby
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from backoffice.investment_api.answers import Answer
 from orders import journal, projection
 from orders.asking import asks
 from orders.asking.leases import POLLER
 from orders.lifecycle import Kind
-from orders.models import PortfolioOrder
+from orders.models import Cancellation, PortfolioOrder
+from orders.placing.placing import place
+from orders.placing.wish import read_wish
+from orders.reconciliation import runs
+from orders.reconciliation.models import Scope
 from tests.signed import envelope, post, publish
 from tests.stories import START, at, event, named, order, portfolio_order
+from webhooks.models import Subscription
 
 INSTRUMENTS = [
     "IE00B8GKDB10", "DE0008404005", "IE00BK5BQT80", "IE00BKM4GZ66", "FR0000120271",
     "DE0007236101", "US67066G1040", "GB0009895292",
 ]  # fmt: skip
+WISH = {
+    "user_id": "4e97711f-794d-49c7-8fd1-df96532ab6f0",
+    "account_id": "840def04-f711-4274-b381-f20c93f39362",
+    "cash_amount": "2500.00",
+    "currency": "EUR",
+    "side": "BUY",
+    "post_tax": "false",
+}
 RECOVERED = UUID(named("recovered"))
 SHOWN = START + timedelta(hours=1, minutes=32)  # when people look at the scenes
 FIRST_WEBHOOK = -7 * 86_400
@@ -186,13 +202,18 @@ def life(name, begin, rng, *, fate):
 
 
 def oddities(desk, seconds):
-    """Tell what should not happen: an unknown status, an event without an object, an unsigned delivery."""
+    """Tell what should not happen: an unknown status, an event without an object, a refused delivery."""
     odd = portfolio_order("SUSPENDED", seconds, name="odd", created_at=at(seconds))
     desk.receive(seconds + WAY, event("PORTFOLIO_ORDER.SUSPENDED", odd))
     desk.receive(
         seconds + WAY, {"id": named("bad"), "type": "ORDER.NEW", "created_at": at(seconds)}
     )
-    Client().post("/webhooks/investment-api", b"{}", content_type="application/json")
+    Client().post(
+        "/webhooks/investment-api",
+        b"{}",
+        content_type="application/json",
+        headers={"signature": "sig1=:AA==:"},
+    )
 
 
 def furnish(desk, count=7):
@@ -206,3 +227,15 @@ def furnish(desk, count=7):
     journal.record_note(
         Kind.PORTFOLIO_ORDER, RECOVERED, "Told the client.", actor="mira", now=timezone.now()
     )
+
+
+def add_the_rest():
+    """Add a row of everything that no delivery makes: a placement, a reconciliation, a person with two devices."""
+    now = timezone.now()
+    place(read_wish(WISH), actor="mira", key=UUID(int=1))
+    runs.start(Scope.OPEN, actor="mira", now=now)
+    Cancellation.objects.create(portfolio_order_id=RECOVERED, requested_at=now, state="READY")
+    Subscription.objects.create(id=UUID(int=2), title="Ours", seen_at=now)
+    ada = User.objects.create_user("ada", password="x", is_staff=True)
+    TOTPDevice.objects.create(user=ada, name="phone")
+    StaticDevice.objects.create(user=ada, name="paper").token_set.create(token="1")

@@ -7,8 +7,10 @@ from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.cache import cache
+from django.utils import timezone
 
 from backoffice.http_signatures import Message, Version, jwk_from_public_key, sign
+from webhooks import reading
 from webhooks.authentication import key_set
 from webhooks.key_set import CACHED_SET
 
@@ -70,3 +72,10 @@ def post(client, body, *, path=PATH, headers=None, **signing):
     headers = headers_for(body, path=path, **signing) if headers is None else headers
     content_type = headers.get("content-type", "")
     return client.generic("POST", path, body, content_type=content_type, headers=headers)
+
+
+def take_in(client, body, **posting):
+    """Post the bytes ``body`` and have the inbox read into the journal; return the answer."""
+    answer = post(client, body, **posting)
+    reading.read_next(now=timezone.now())
+    return answer

@@ -1,6 +1,6 @@
 import pytest
 
-from orders.amounts import average_price, total
+from orders.amounts import average_price, is_less, total
 
 DIGITS = "9" * 63 + "." + "9" * 26 + "1"
 
@@ -32,6 +32,8 @@ def test_ninety_digits_add_up_digit_by_digit():
         ([], [], ""),
         (["2.5"], ["100.10"], "100.10"),
         (["1", "2"], ["100.10", "100.10"], "100.10"),
+        (["1", "2"], ["100.1", "100.10"], "100.10"),
+        (["1", "2"], ["100.10", "100.1"], "100.10"),
         (["1", "2"], ["10.00", "11.00"], "10.666667"),
         (["1", "1"], ["10", "11"], "10.5000"),
         (["", "1"], ["10", "11"], ""),
@@ -47,3 +49,18 @@ def test_an_average_of_ninety_digits_has_no_exponent():
     assert average_price(["1", "1"], [DIGITS, "1." + "0" * 27]) == (
         "5" + "0" * 62 + "." + "4" + "9" * 25 + "55000"
     )
+
+
+@pytest.mark.parametrize(
+    ("amount", "other", "less"),
+    [
+        ("2.529192484", "2.5291924840", False),
+        ("2.5291924840", "2.529192484", False),
+        ("9", "10", True),
+        ("10", "9", False),
+        ("", "1", False),
+        ("1", "", False),
+    ],
+)
+def test_amounts_compare_as_numbers(amount, other, less):
+    assert is_less(amount, other) is less

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders.lanes.axis import BAND, LEAST_STRETCH, MOST_FOLDS, scale_of
-from orders.lanes.ticks import APART, APART_NARROW, day_labels, fold_labels, ticks, zone_in_words
+from orders.lanes.ticks import (
+    APART,
+    APART_NARROW,
+    APART_PHONE,
+    day_labels,
+    fold_labels,
+    ticks,
+    zone_in_words,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)  # 07:00 in Berlin
@@ -152,7 +160,11 @@ def test_ticks_are_84_pixels_apart_on_a_wide_track_and_on_a_narrow_one(length):
     found = shown(spread(length))
 
     narrow = [tick.x for tick in found if not tick.is_wide]
+    phone = [tick.x for tick in found if not tick.is_roomy]
     assert narrow
+    assert phone
+    assert set(phone) <= set(narrow)
+    assert all(after - before >= APART_PHONE for before, after in pairwise(phone))
     assert all(after.x - before.x >= APART for before, after in pairwise(found))
     assert all(after - before >= APART_NARROW for before, after in pairwise(narrow))
 
@@ -187,13 +199,15 @@ def test_one_day_has_its_weekday():
 
 
 def test_several_days_stand_above_the_first_tick_of_each():
-    assert days(spread(2 * DAY)) == [("22 Nov", ""), ("23 Nov", ""), ("24 Nov", "")]
+    assert days(spread(2 * DAY)) == [
+        ("22 Nov", ""), ("23 Nov", "wide narrow"), ("24 Nov", "wide narrow"), ("23 Nov", "phone"),
+    ]  # fmt: skip
 
 
 def test_a_day_whose_first_tick_is_hidden_on_narrow_screens_has_another_place_there():
     assert days(spread(3 * DAY)) == [
         ("22 Nov", ""), ("23 Nov", "wide"), ("24 Nov", "wide"), ("25 Nov", "wide"),
-        ("23 Nov", "narrow"), ("24 Nov", "narrow"),
+        ("23 Nov", "narrow"), ("24 Nov", "narrow phone"),
     ]  # fmt: skip
 
 

@@ -54,18 +54,20 @@ def test_a_trader_cancels_by_keyboard_and_sees_what_became_of_it(look, upstream)
 
     press_by_keyboard(shown, "Cancel…")
     shown.wait_for_url("**/confirm_cancel/**")
-    assert "Cancelling asks, the broker decides." in shown.locator("#prospect").inner_text()
-    press_by_keyboard(shown, "Ask to cancel")
+    assert "This sends a request; the broker decides." in shown.locator("#prospect").inner_text()
+    shown.get_by_label("Reason").focus()
+    shown.keyboard.type("The client asked for it.")
+    press_by_keyboard(shown, "Request cancellation")
     shown.wait_for_url("**/change/")
 
-    assert said(shown) == "Cancel requested. Taken by the broker, waiting for its word."
-    assert "Cancel requested by mira at" in shown.locator(".notice").first.inner_text()
+    assert said(shown) == "Cancellation requested. Request accepted; waiting for confirmation."
+    assert "Cancellation requested by mira at" in shown.locator(".notice").first.inner_text()
     assert upstream.asked()[0] == f"DELETE /portfolios/orders/{pk}"
     receive(upstream.wait(seconds=5))
     window.open(page(pk))
     assert shown.locator(".notice").first.inner_text().endswith("Cancelled.")
     assert shown.get_by_role("button", name="Cancel…").count() == 0
-    assert JournalEntry.objects.filter(type="CANCELLATION", actor="mira").count() == 3
+    assert JournalEntry.objects.filter(type="CANCELLATION", actor="mira").count() == 2
     assert window.complaints == []
 
 
@@ -76,7 +78,7 @@ def test_the_question_can_be_left_and_nothing_is_sent(look, upstream):
     shown = window.open(page(pk))
 
     shown.get_by_role("button", name="Cancel…").click()
-    shown.get_by_role("button", name="Keep it").click()
+    shown.get_by_role("button", name="Don't cancel").click()
     assert window.path().startswith(page(pk))
     assert upstream.asked() == []
     assert Cancellation.objects.count() == 0
@@ -88,18 +90,19 @@ def test_one_in_the_middle_ends_mixed_and_the_list_says_so(look, upstream):
     shown = window.open(page(pk))
 
     shown.get_by_role("button", name="Cancel…").click()
-    assert "some orders may end cancelled" in shown.locator("#prospect").inner_text()
+    assert "some orders may be cancelled" in shown.locator("#prospect").inner_text()
     assert shown.locator("#orders tbody tr").count() == Order.objects.count()
-    shown.get_by_role("button", name="Ask to cancel").click()
+    shown.get_by_label("Reason").fill("Client changed their mind")
+    shown.get_by_role("button", name="Request cancellation").click()
     receive(upstream.wait(seconds=5))
     window.open(page(pk))
-    assert "Cancelled in part:" in shown.locator(".notice").first.inner_text()
+    assert "Partly cancelled:" in shown.locator(".notice").first.inner_text()
 
     window.open("/admin/")
     shown.locator("#nav-sidebar").get_by_role("link", name="Cancellations").click()
     shown.locator(".field-became").wait_for()
     assert window.path() == LIST
-    assert shown.locator(".field-became").all_inner_texts() == ["Cancelled in part"]
+    assert shown.locator(".field-became").all_inner_texts() == ["Partly cancelled"]
     shown.locator(".field-about_link a").click()
     shown.locator("#history").wait_for()
     assert window.path() == page(pk)
@@ -113,9 +116,10 @@ def test_a_fill_that_wins_the_race_is_told(look, upstream):
     shown = window.open(page(pk))
 
     shown.get_by_role("button", name="Cancel…").click()
-    shown.get_by_role("button", name="Ask to cancel").click()
+    shown.get_by_label("Reason").fill("Client changed their mind")
+    shown.get_by_role("button", name="Request cancellation").click()
 
-    assert said(shown).startswith("Cancel requested. Filled before the cancel arrived.")
+    assert said(shown).startswith("Cancellation requested. Filled before the request arrived.")
     assert "409" in said(shown)
     assert PortfolioOrder.objects.get(pk=pk).status == "FILLED"
 

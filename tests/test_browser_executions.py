@@ -60,7 +60,7 @@ def test_an_order_shows_what_was_executed_and_a_mistrade_struck_out(look, told):
     told_of = facts(shown)
     assert "30 of 70" in told_of["Executed"]
     assert "1 execution cancelled" in told_of["Executed"]
-    assert told_of["Leaves"] == "0"
+    assert told_of["Remaining"] == "0"
     assert told_of["Average price"] == "1.35 EUR"
     assert told_of["Fees"] == "0.50 EUR"
     assert told_of["Taxes"] == "1.07 EUR"
@@ -78,11 +78,11 @@ def test_each_execution_leads_to_the_entry_that_told_of_it(look, told):
 
     shown = window.open(f"{ORDERS}{C}/change/")
     shown.locator("#executions tbody tr", has_text="Settled").get_by_role(
-        "link", name="poll"
+        "link", name="check"
     ).click()
 
     entry = shown.locator("main, #content").first
-    assert "Scheduled poll" in entry.inner_text()
+    assert "Scheduled check" in entry.inner_text()
     assert str(C)[:8] in entry.inner_text()
 
 

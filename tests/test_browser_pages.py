@@ -35,7 +35,13 @@ SHAPELESS = """() => [...document.querySelectorAll('.badge')].filter(it => {
 TABLES = "#changelist-form .results, .table-scroll"
 CUT_OFF = """tables => [...document.querySelectorAll(tables)]
     .filter(it => it.scrollWidth > it.clientWidth).map(it => it.outerHTML.slice(0, 90))"""
-WEBHOOKS = ["/admin/webhooks/event/", "/admin/webhooks/delivery/"]
+TABLED = [
+    LIST, ORDERS, JOURNAL, "/admin/webhooks/event/", "/admin/webhooks/delivery/",
+    "/admin/webhooks/subscription/", "/admin/orders/placement/", "/admin/orders/reconciliation/",
+    "/admin/orders/staffaction/", "/admin/auth/user/",
+]  # fmt: skip
+ZOOMED = (720, 450)  # a window of 1440 pixels at 200 %
+A4 = (718, 1047)  # what is left of the paper between usual margins
 SHOWN = ["/admin/", LIST, page(scenes.RECOVERED)]
 
 
@@ -118,13 +124,29 @@ def test_a_list_uses_the_whole_width_of_a_narrow_window(look, desk):
     assert shown.locator("#result_list").bounding_box()["width"] > 0.9 * NARROW[0]
 
 
-def test_no_table_hides_a_column_beyond_its_edge_at_768_pixels(look, desk):
-    window = look(browser(), size=NARROW)
+@pytest.mark.parametrize("size", [NARROW, ZOOMED])
+def test_no_table_hides_a_column_beyond_its_edge_at_768_pixels_and_at_200_percent(look, desk, size):
+    scenes.add_the_rest()
+    window = look(browser(), size=size)
 
-    for path in [LIST, ORDERS, JOURNAL, *WEBHOOKS, page(scenes.RECOVERED)]:
+    for path in [*TABLED, page(scenes.RECOVERED)]:
         shown = window.open(path)
         assert shown.locator(TABLES).count() > 0, path
         assert shown.evaluate(CUT_OFF, TABLES) == [], path
+
+
+def test_on_paper_no_table_is_cut_off(look, desk):
+    scenes.add_the_rest()
+    window = look(browser(), size=A4)
+    window.page.emulate_media(media="print")
+
+    for path in [*TABLED, page(scenes.RECOVERED)]:
+        shown = window.open(path)
+        assert shown.locator(TABLES).count() > 0, path
+        assert shown.evaluate(CUT_OFF, TABLES) == [], path
+        ticking = shown.locator("td time[data-tick=ago]").all()
+        sizes = [it.evaluate("it => getComputedStyle(it).fontSize") for it in ticking]
+        assert {*sizes} <= {"0px"}, path  # the moment stands behind it
 
 
 def test_the_ring_around_the_entry_that_a_link_leads_to_is_clear_of_the_next_one(look, desk):

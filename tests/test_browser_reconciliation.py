@@ -64,7 +64,7 @@ def test_a_person_compares_some_days_and_everything_lost_is_repaired(look, upstr
 
     run = Reconciliation.objects.get()
     assert window.path() == page(run)
-    assert said(shown) == "A worker goes on with it; this page tells how far it is."
+    assert said(shown) == "Running. Reload this page for its progress."
     assert shown.locator(".head .badge").inner_text() == "Done"
     assert f"{objects(upstream)} compared" in shown.locator(".head-line").inner_text()
     assert differences(upstream) == []
@@ -83,13 +83,13 @@ def test_a_tile_leads_to_what_people_have_to_look_at(look, upstream):
 
     shown.locator("#reconciled a.late").click()
     assert window.path() == page(run)
-    shown.locator(".tiles a", has_text="Unknown there").click()
+    shown.locator(".tiles a", has_text="Not known at broker").click()
 
-    shown.locator("#findings h2", has_text="Unknown there").wait_for()
+    shown.locator("#findings h2", has_text="Not known at broker").wait_for()
     rows = shown.locator("#findings tbody tr")
     assert rows.count() == 1
     assert str(unknown.pk)[:8] in rows.inner_text()
-    assert "the broker does not know it" in rows.inner_text()
+    assert "not known at the broker" in rows.inner_text()
     shown.get_by_role("link", name="All findings").click()
     shown.locator("#findings h2", has_text="Findings").wait_for()
     assert rows.count() == min(100, run.findings.count())
@@ -107,7 +107,7 @@ def test_one_that_waits_for_the_broker_is_stopped_and_continued(look, upstream):
     assert shown.locator(".head .badge").inner_text() == "Waiting"
     assert "503" in shown.locator("#progress").inner_text()
     shown.get_by_role("button", name="Stop").click()
-    assert said(shown) == "Stopped. It can be continued where it was."
+    assert said(shown) == "Stopped. Press Continue to resume from here."
     assert shown.locator(".head .badge").inner_text() == "Stopped"
     shown.get_by_role("button", name="Continue").click()
 
@@ -130,7 +130,7 @@ def test_the_page_says_by_itself_that_it_has_got_on(look, upstream):
     shown.clock.run_for(16_000)
 
     shown.locator("#fresh").wait_for(state="visible")
-    assert "It has got on." in shown.locator("#fresh").inner_text()
+    assert "New progress." in shown.locator("#fresh").inner_text()
     shown.locator("#fresh a").click()
     assert shown.locator(".head .badge").inner_text() == "Done"
 
@@ -158,7 +158,7 @@ def test_what_makes_no_sense_is_said_above_the_form(look, upstream):
     shown.locator("input[name=account]").fill("12")
     shown.get_by_role("button", name="Compare account").click()
 
-    assert "Give the whole id of an account" in shown.locator("#wrong").inner_text()
+    assert "Enter the whole account ID" in shown.locator("#wrong").inner_text()
     assert shown.locator("input[name=account]").input_value() == "12"
     assert not Reconciliation.objects.exists()
 

@@ -10,6 +10,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from orders.models import JournalEntry, PortfolioOrder
 from tests import scenes
+from tests.browser import barriers
 from tests.staff import LIST, browser, page
 from tests.stories import START
 from tests.upstream import receive, running
@@ -83,6 +84,13 @@ def test_staff_enrol_their_second_factor_at_the_first_log_in(look, settings):
     device = TOTPDevice.objects.get(user=ada)
     shown.get_by_label("Authentication code").fill(f"{TOTP(device.bin_key).token():06}")
     shown.locator("#content [type=submit], #content button").click()
+    assert shown.locator(".backup-codes li").count() == 10
+    assert barriers(shown) == []
+    with shown.expect_download() as saved:
+        shown.get_by_role("link", name="Save as a file").click()
+    kept = saved.value.path().read_text().splitlines()
+    assert kept[1:] == shown.locator(".backup-codes li").all_inner_texts()
+    shown.locator(".way-back").click()
 
     assert window.path() == "/admin/"
     assert window.complaints == []
@@ -105,7 +113,7 @@ def test_refetch_now_says_what_came_of_it_and_jumps_to_its_entry(look, upstream)
     assert window.path() == f"{page(pk)}#entry-{entry.pk}"
     jumped = shown.locator(":target")
     assert jumped.get_attribute("id") == f"entry-{entry.pk}"
-    assert "Manual refetch by mira" in jumped.inner_text()
+    assert "Refetched by mira" in jumped.inner_text()
     assert shown.locator(":target").bounding_box()["y"] < 900
 
 
@@ -128,7 +136,7 @@ def test_filters_search_and_files_work_without_javascript(look, desk):
     statuses = shown.locator("#result_list .field-status_badge")
     everything = statuses.count()
 
-    shown.locator("summary", has_text="Status").click()
+    shown.locator("summary", has_text=re.compile("^Status:")).click()
     shown.get_by_role("link", name="Processing").last.click()
     assert 0 < statuses.count() < everything
     assert {text.split()[0] for text in statuses.all_inner_texts()} == {"Processing"}
@@ -146,6 +154,35 @@ def test_filters_search_and_files_work_without_javascript(look, desk):
     _, *rows = download.value.path().read_text().splitlines()
     assert len(rows) == 8
     assert all(str(scenes.RECOVERED) in row for row in rows)
+
+
+def test_all_that_match_are_exported_without_javascript_and_none_is_ticked(look, desk):
+    window = look(browser(), java_script_enabled=False)
+    shown = window.open(f"{LIST}?status=FILLED")
+    assert not shown.locator(".action-counter").is_visible()
+    assert not shown.locator("#action-toggle").is_visible()
+    filled = {
+        str(pk)
+        for pk in PortfolioOrder.objects.filter(status="FILLED").values_list("pk", flat=True)
+    }
+    assert len(filled) > 1
+
+    shown.get_by_label("matching, not only those selected").check()
+    shown.locator("select[name=action]").select_option("export_portfolio_orders")
+    shown.locator("select[name=csv_format]").select_option("semicolon")
+    with shown.expect_download() as download:
+        shown.locator(".actions button[name=index]").click()
+
+    _, *rows = download.value.path().read_text().splitlines()
+    assert {row.split(";")[0] for row in rows} == filled
+    assert window.complaints == []
+
+
+def test_with_javascript_nothing_of_that_shows_and_the_link_selects_all(look, desk):
+    shown = look(browser()).open(LIST)
+
+    assert shown.locator("label.across").count() == 0
+    assert shown.locator(".action-counter").is_visible()
 
 
 def test_the_chips_of_a_history_work_without_javascript(look, story):

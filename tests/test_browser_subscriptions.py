@@ -39,14 +39,14 @@ def test_the_alarm_on_today_leads_to_the_button_that_ends_it(look, upstream):
     window = look(browser())
 
     shown = window.open("/admin/")
-    assert "The broker has no subscription of ours." in shown.locator("#feed-alarm").inner_text()
+    assert "We are not subscribed at the broker." in shown.locator("#feed-alarm").inner_text()
     shown.locator("#feed-alarm a").click()
     assert window.path() == LIST
     shown.get_by_role("button", name="Set up").click()
 
-    assert re.match(r"Subscription [\w-]{36}: created it, leading to .+; enabled it\.", said(shown))
-    assert shown.locator("#condition .badge").inner_text() == "As it should be"
-    assert shown.locator("#result_list .field-marked").all_inner_texts() == ["Ours"]
+    assert re.match(r"Subscription [\w-]{36}: created for .+; enabled it\.", said(shown))
+    assert shown.locator("#condition .badge").inner_text() == "OK"
+    assert shown.locator("#result_list .field-marked").all_inner_texts() == ["This desk"]
     assert [it.enabled for it in upstream.subscriptions.all()] == [True]
     assert JournalEntry.objects.get(type="SUBSCRIPTION").actor == "mira"
     window.open("/admin/")
@@ -64,7 +64,7 @@ def test_test_waits_for_the_event_and_says_that_it_came(look, upstream):
     shown.get_by_role("button", name="Test").click()
 
     last = Delivery.objects.latest("pk")
-    assert said(shown) == f"The test event WEBHOOK.TEST came after 1 s, with delivery {last.pk}."
+    assert said(shown) == f"The test event WEBHOOK.TEST arrived after 1 s, in delivery {last.pk}."
     assert window.path() == f"{LIST}{pk}/change/"
     assert window.complaints == []
 
@@ -74,19 +74,20 @@ def test_delete_asks_says_what_is_lost_and_can_be_left(look, upstream):
     window = look(browser())
     shown = window.open(f"{LIST}{pk}/change/")
 
-    shown.get_by_role("button", name="Delete").click()
-    assert "Events that wait there for delivery are lost" in shown.locator("#loss").inner_text()
-    shown.get_by_role("button", name="Keep it").click()
+    shown.get_by_role("button", name="Delete…").click()
+    assert "Events waiting for delivery are lost" in shown.locator("#loss").inner_text()
+    shown.get_by_role("button", name="Don't delete").click()
     assert window.path().startswith(f"{LIST}{pk}/change/")
     assert Subscription.objects.get().gone_at is None
 
-    shown.get_by_role("button", name="Delete").click()
-    shown.get_by_role("button", name="Delete it").click()
+    shown.get_by_role("button", name="Delete…").click()
+    shown.get_by_label("Type its URL to delete it").fill(upstream_url())
+    shown.get_by_role("button", name="Delete subscription").click()
 
     assert (
-        said(shown) == f"Deleted subscription {pk} to {upstream_url()}. What it had queued is lost."
+        said(shown) == f"Deleted subscription {pk} to {upstream_url()}. Its queued events are lost."
     )
-    assert shown.locator("#result_list .field-marked").all_inner_texts() == ["Gone"]
+    assert shown.locator("#result_list .field-marked").all_inner_texts() == ["Deleted"]
     assert shown.locator("#condition .badge").inner_text() == "Missing"
     assert upstream.subscriptions.all() == []
     assert window.complaints == []
@@ -119,7 +120,7 @@ def test_a_silent_feed_is_told_on_today(look, upstream):
 
     shown = look(browser()).open("/admin/")
 
-    assert "The feed is silent. No webhook has come since 10:00, for 2 h, though" in (
+    assert "No webhooks are arriving. No webhook has arrived since 10:00, for 2 h, although" in (
         shown.locator("#feed-alarm").inner_text()
     )
 

@@ -58,8 +58,8 @@ def test_bad_weather_is_told_on_today_and_explained_on_the_page(look, upstream):
 
     assert window.path() == PAGE
     assert shown.locator("#weather .badge").inner_text() == "Not answering"
-    assert "People may always try." in shown.locator("#weather").inner_text()
-    assert "closed connection without response" in shown.locator("#failure").inner_text()
+    assert "Requests by staff are always sent." in shown.locator("#weather").inner_text()
+    assert "connection was closed before an answer came" in shown.locator("#failure").inner_text()
     assert shown.locator("#nav-sidebar [aria-current=page]").inner_text() == "Broker API"
     assert window.complaints == []
 
@@ -86,6 +86,8 @@ def test_the_bars_of_an_hour_have_a_table_for_who_cannot_see_them(look, upstream
         ("before the first call", "Quiet"),
         ("busy", "Throttled"),
         ("silent", "Not answering"),
+        ("a gateway", "Not answering"),
+        ("paused", "Paused"),
         ("unset", "Not set up"),
     ],
 )
@@ -94,6 +96,10 @@ def test_no_barrier_stands_in_it_and_nothing_is_cut_off(look, upstream, settings
         an_hour(upstream)
     if weather == "silent":
         ask(FAILURES, SUBMISSION, upstream, Trouble("cut"))
+    if weather == "a gateway":
+        ask(FAILURES, SUBMISSION, upstream, Trouble("gateway", 404, "no route", path="/portfolios"))
+    if weather == "paused":
+        ask(1, BACKGROUND, upstream, Trouble("problem", 429, retry_after="90", path="/portfolios"))
     if weather == "unset":
         settings.INVESTMENT_API_URL = ""
     window = look(browser())

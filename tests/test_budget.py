@@ -15,6 +15,7 @@ import time_machine
 from backoffice.investment_api.budget import Budget, Urgency
 from backoffice.investment_api.errors import UnavailableError
 from backoffice.investment_api.shared_log import REST
+from backoffice.investment_api.waits import LONGEST_WAIT
 from tests.budgets import HOUR, NOT_AT_ALL, Clock, needs_redis, taken
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -89,20 +90,31 @@ def test_threads_share_the_budget_of_their_process(clock):
 
 
 @time_machine.travel(NOW, tick=False)
-def test_while_paused_nobody_is_let_through_and_the_message_says_until_when(clock):
+def test_while_paused_only_people_are_let_through_and_the_message_says_until_when(clock):
     budget = own_budget(clock)
     assert budget.paused_until() is None
 
     budget.pause(NOW + 90 * SECOND)
 
     assert budget.paused_until() == NOW + 90 * SECOND
-    for urgency in Urgency:
+    assert budget.paused_until(PERSON) is None
+    for urgency in (Urgency.SUBMISSION, BACKGROUND):
         with pytest.raises(UnavailableError, match=r"rate limited .* until 09:01:30 UTC") as caught:
             budget.take(urgency, timeout=HOUR)
         assert caught.value.retry_after == 90 * SECOND
+    assert taken(budget, PERSON) == 5
     clock.sleep(90)
     assert budget.paused_until() is None
-    assert taken(budget, PERSON) == 5
+    assert taken(budget, BACKGROUND) == 3
+
+
+@time_machine.travel(NOW, tick=False)
+def test_no_pause_is_longer_than_five_minutes(clock):
+    budget = own_budget(clock)
+
+    budget.pause(NOW + HOUR)
+
+    assert budget.paused_until() == NOW + LONGEST_WAIT
 
 
 @time_machine.travel(NOW, tick=False)
@@ -179,8 +191,32 @@ def test_a_pause_holds_for_every_process(shared_budget):
 
     paused_until = shared_budget().paused_until()
     assert paused_until is not None
-    assert paused_until > datetime.now(UTC) + HOUR / 2
-    assert taken(theirs, PERSON) == 0
+    assert LONGEST_WAIT / 2 < paused_until - datetime.now(UTC) <= LONGEST_WAIT
+    assert taken(theirs, BACKGROUND) == taken(theirs, Urgency.SUBMISSION) == 0
+    assert theirs.paused_until(PERSON) is None
+    assert taken(theirs, PERSON) == 10
+
+
+@needs_redis
+def test_a_person_who_is_let_through_learns_of_the_pause_for_the_others(shared_budget):
+    ours, theirs = shared_budget(), shared_budget()
+    ours.pause(datetime.now(UTC) + SECOND * 60)
+
+    theirs.take(PERSON, timeout=NOT_AT_ALL)
+
+    assert theirs._paused_until > theirs._clock()
+
+
+@needs_redis
+def test_a_longer_pause_that_an_older_release_left_in_redis_counts_for_five_minutes(shared_budget):
+    budget = shared_budget()
+    _, pause, *_ = budget._shared_log._keys
+    with redis.Redis.from_url(os.environ["TEST_REDIS_URL"]) as connection:
+        connection.set(pause, "1", px=3_600_000)
+
+    assert budget.paused_until() - datetime.now(UTC) <= LONGEST_WAIT
+    assert taken(budget, BACKGROUND) == 0
+    assert taken(budget, PERSON) == 10
 
 
 @needs_redis
@@ -279,7 +315,7 @@ def test_when_redis_is_lost_and_found_the_sum_stays_within_the_budget(
 def test_a_pause_that_redis_told_outlives_it(shared_budget, redis_server):
     ours, theirs = (shared_budget(url=redis_server.url) for _ in range(2))
     ours.pause(datetime.now(UTC) + HOUR)
-    assert taken(theirs, PERSON) == 0
+    assert taken(theirs, BACKGROUND) == 0
 
     redis_server.stop()
 

@@ -49,7 +49,9 @@ def step(pk, name, base=LIST):
 
 
 def press(client, pk, base=LIST):
-    return client.post(step(pk, "cancel", base), follow=True)
+    return client.post(
+        step(pk, "cancel", base), {"reason": "Client changed their mind"}, follow=True
+    )
 
 
 def first_child(pk):
@@ -62,31 +64,37 @@ def test_a_trader_is_led_by_a_question_to_the_request(upstream, placed):
     assert f'action="{step(placed, "confirm_cancel")}"' in shown
 
     asked = words(client.get(step(placed, "confirm_cancel")))
-    assert "Ask the broker to cancel this portfolio order?" in asked
-    assert "Cancelling asks, the broker decides. The broker has it and has not begun" in asked
-    assert "Last heard" in asked
+    assert "Request cancellation of this portfolio order?" in asked
+    assert "This sends a request; the broker decides. The broker has not started" in asked
+    assert "Last update" in asked
     assert upstream.asked() == []
     assert Cancellation.objects.count() == 0
 
     response = press(client, placed)
     assert response.redirect_chain == [(page(placed), 302)]
-    assert messages(response) == ["Cancel requested. Taken by the broker, waiting for its word."]
+    assert messages(response) == [
+        "Cancellation requested. Request accepted; waiting for confirmation."
+    ]
     assert upstream.asked()[0] == f"DELETE /portfolios/orders/{placed}"
     entry = JournalEntry.objects.filter(type="CANCELLATION").earliest("pk")
-    assert (entry.actor, entry.message) == ("mira", "Cancel requested by mira")
+    assert (entry.actor, entry.message) == (
+        "mira",
+        "Cancellation requested by mira: Client changed their mind",
+    )
 
 
 def test_the_page_tells_who_asked_when_and_what_became_of_it(upstream, placed):
     client = browser("Trader")
     press(client, placed)
     assert (
-        "Cancel requested by mira at 10:00:00 on 2 Mar 2026. Taken by the broker, waiting for its word."
-        in words(client.get(page(placed)))
+        "Cancellation requested by mira at 10:00:00 on 2 Mar 2026. Reason: Client changed their mind. "
+        "Request accepted; waiting for confirmation." in words(client.get(page(placed)))
     )
     receive(upstream.wait(seconds=5))
 
     said = words(client.get(page(placed)))
-    assert "Cancel requested by mira at 10:00:00 on 2 Mar 2026. Cancelled." in said
+    told = "Cancellation requested by mira at 10:00:00 on 2 Mar 2026."
+    assert f"{told} Reason: Client changed their mind. Cancelled." in said
     assert "Cancel…" not in said
 
 
@@ -98,15 +106,17 @@ def test_the_history_tells_each_step_and_so_does_the_file(upstream, placed):
 
     said = words(client.get(page(placed)))
     for heading in (
-        "Cancel requested by mira", "Cancel sent to the broker", "The broker refused the cancel",
-        "Cancel taken by the broker",
+        "Cancellation requested by mira", "Cancellation sent to the broker", "Cancellation refused by the broker",
+        "Cancellation request accepted by the broker",
     ):  # fmt: skip
         assert heading in said
     file = client.post(step(placed, "history_csv"))
     rows = csv.DictReader(io.StringIO(file.getvalue().decode("utf-8-sig")))
     told = [row["message"] for row in rows if row["source"] == "STAFF"]
-    assert told[0] == "Cancel requested by mira"
-    assert re.match(r"The broker refused the cancel: DELETE /portfolios/orders/.* 409 ", told[2])
+    assert told[0] == "Cancellation requested by mira: Client changed their mind"
+    assert re.match(
+        r"Cancellation refused by the broker: DELETE /portfolios/orders/.* 409 ", told[2]
+    )
 
 
 def test_a_rejection_is_told_on_the_history_and_in_the_notice(upstream):
@@ -118,14 +128,16 @@ def test_a_rejection_is_told_on_the_history_and_in_the_notice(upstream):
     receive(upstream.wait(seconds=5))
 
     said = words(client.get(step(pk, "change", ORDERS)))
-    assert "Taken at first. The broker announced that it could not cancel it." in said
+    assert "Request accepted at first. The broker reported that it could not cancel it." in said
     assert "The broker refused to cancel the order" in said
 
 
 def test_one_that_is_worked_is_asked_for_with_a_warning_and_its_orders(worked):
     asked = words(browser("Trader").get(step(worked, "confirm_cancel")))
 
-    assert "the broker may refuse, and some orders may end cancelled and others filled" in asked
+    assert (
+        "the broker may refuse, and some orders may be cancelled while others are filled" in asked
+    )
     for order in Order.objects.filter(portfolio_order_id=worked):
         assert order.instrument_id in asked
 
@@ -133,7 +145,7 @@ def test_one_that_is_worked_is_asked_for_with_a_warning_and_its_orders(worked):
 def test_an_order_of_a_portfolio_order_says_that_the_others_go_on(upstream, worked):
     client, child = browser("Trader"), first_child(worked)
     asked = words(client.get(step(child.pk, "confirm_cancel", ORDERS)))
-    assert "Its portfolio order goes on with the others." in asked
+    assert "The other orders of its portfolio order are not affected." in asked
     upstream.manners.heeds = True
 
     upstream.asked()
@@ -148,14 +160,14 @@ def test_an_order_tells_of_the_request_for_its_portfolio_order(worked):
     press(client, worked)
 
     said = words(client.get(step(first_child(worked).pk, "change", ORDERS)))
-    assert "Cancel of its portfolio order requested by mira" in said
+    assert "Cancellation of its portfolio order requested by mira" in said
 
 
 def test_an_unknown_word_is_asked_for_with_a_warning(placed):
     PortfolioOrder.objects.filter(pk=placed).update(status="SUSPENDED")
 
     asked = words(browser("Trader").get(step(placed, "confirm_cancel")))
-    assert "The broker calls it SUSPENDED, which is not known here: it may refuse." in asked
+    assert "The broker reports the status SUSPENDED, which is unknown here: it may refuse." in asked
 
 
 @pytest.mark.parametrize("status", ["FILLED", "SETTLED", "CANCELLED"])
@@ -170,7 +182,7 @@ def test_what_has_ended_has_no_button_and_its_url_says_why(upstream, placed, sta
         press(client, placed),
     ):
         assert response.redirect_chain == [(page(placed), 302)]
-        said = f"It has ended: {status.capitalize()}. There is nothing to cancel."
+        said = f"It is already {status.capitalize()}: there is nothing to cancel."
         assert messages(response) == [said]
     assert upstream.asked() == []
     assert Cancellation.objects.count() == 0
@@ -182,16 +194,22 @@ def test_a_second_press_says_that_one_is_under_way(upstream, placed):
     upstream.asked()
 
     response = press(client, placed)
-    assert messages(response) == ["mira asked for it at 10:00:00 already. Nothing more was sent."]
+    assert messages(response) == ["mira already requested it at 10:00:00. Nothing more was sent."]
     assert upstream.asked() == []
 
 
 @pytest.mark.parametrize(
     ("trouble", "said"),
     [
-        (Trouble("problem", status=409, method="DELETE"), "Cancel requested. Refused: DELETE"),
-        (Trouble("page", status=502, method="DELETE"), "Cancel requested. Unknown whether the"),
-        (Trouble("problem", path="/auth"), "Cancel requested. Not sent yet: "),
+        (
+            Trouble("problem", status=409, method="DELETE"),
+            "Cancellation requested. Refused: 409 Conflict (request id ",
+        ),
+        (
+            Trouble("page", status=502, method="DELETE"),
+            "Cancellation requested. No answer from the broker",
+        ),
+        (Trouble("problem", path="/auth"), "Cancellation requested. Not sent yet: "),
     ],
 )
 def test_what_the_broker_said_is_told(upstream, placed, trouble, said):
@@ -205,7 +223,7 @@ def test_without_credentials_it_says_so_and_waits_for_them(upstream, placed, set
     settings.INVESTMENT_API_CLIENT_SECRET = ""
 
     (told,) = messages(press(browser("Trader"), placed))
-    assert told.startswith("Cancel requested, but it cannot be sent: ")
+    assert told.startswith("Cancellation requested, but it cannot be sent: ")
     assert Cancellation.objects.get().state == "READY"
 
 
@@ -235,7 +253,7 @@ def test_without_the_permission_it_is_refused_and_not_shown(upstream, placed, gr
 
 
 def test_a_step_is_a_post_and_is_checked_against_forgery(upstream, placed):
-    assert browser("Trader").get(step(placed, "cancel")).status_code == 405
+    assert browser("Trader").get(step(placed, "cancel")).url == page(placed)
     client = browser("Trader", name="tom", checks_csrf=True)
     assert client.post(step(placed, "cancel")).status_code == 403
     assert Cancellation.objects.count() == 0
@@ -259,7 +277,7 @@ def test_the_list_shows_each_request_with_its_outcome_and_leads_to_the_order(ups
     shown = client.get(REQUESTS)
     fates = [str(row.result.fate) for row in shown.context["cl"].result_list]
     assert len(fates) == 2
-    assert "Cancelled in part" in fates or "Cancelled" in fates
+    assert "Partly cancelled" in fates or "Cancelled" in fates
     assert page(worked) in html(shown)
     assert "mira" in words(shown)
     pk = Cancellation.objects.latest("pk").pk
@@ -283,7 +301,7 @@ def test_the_list_is_filtered_by_what_became_of_the_request(upstream, placed):
 
     assert shown("REFUSED") == [placed]
     assert shown("TAKEN") == shown("OPEN") == [other]
-    assert shown("nonsense") == [other, placed]
+    assert shown("nonsense") == []
 
 
 def test_the_list_costs_the_same_for_one_and_for_many(upstream):
@@ -346,19 +364,19 @@ def test_the_command_sends_what_is_due_where_there_is_no_worker(upstream, placed
     requesting.request(Kind.PORTFOLIO_ORDER, placed, actor="tina")
     call_command("poll")
 
-    assert "Sent or looked after 1 cancellation." in capsys.readouterr().out
+    assert "Sent or followed up 1 cancellation." in capsys.readouterr().out
     assert Cancellation.objects.get().state == "TAKEN"
 
 
-def test_metrics_tell_how_many_are_under_way_and_for_how_long(upstream, placed, client):
+def test_metrics_tell_how_many_are_under_way_and_for_how_long(upstream, placed, scraper):
     requesting.request(Kind.PORTFOLIO_ORDER, placed, actor="tina")
     upstream.pass_time(timedelta(seconds=90))
 
-    text = client.get("/metrics").content.decode()
+    text = scraper.get("/metrics").content.decode()
     assert "order_desk_cancellations 1.0" in text
     assert "order_desk_cancellations_seconds 90.0" in text
     Cancellation.objects.update(next_attempt_at=None)
-    text = client.get("/metrics").content.decode()
+    text = scraper.get("/metrics").content.decode()
     assert "order_desk_cancellations 0.0" in text
     assert "order_desk_cancellations_seconds 0.0" in text
 
@@ -366,5 +384,39 @@ def test_metrics_tell_how_many_are_under_way_and_for_how_long(upstream, placed, 
 def test_an_empty_list_says_where_to_begin(db):
     client = browser("Viewer")
 
-    assert "Nobody has asked to cancel an order." in words(client.get(REQUESTS))
+    assert "No cancellations yet." in words(client.get(REQUESTS))
     assert "No cancellation matches. Clear filters" in words(client.get(f"{REQUESTS}?state=TAKEN"))
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 1001])
+def test_a_request_needs_a_reason_and_keeps_what_was_typed(upstream, placed, reason):
+    client = browser("Trader")
+    upstream.asked()
+
+    response = client.post(step(placed, "cancel"), {"reason": reason})
+
+    assert response.status_code == 422
+    assert b"Give a reason of 1 to 1,000 characters. Nothing was sent." in response.content
+    assert f'value="{reason}"'.encode() in response.content
+    assert Cancellation.objects.count() == 0
+    assert upstream.asked() == []
+
+
+def test_the_reason_is_in_the_list_the_notice_and_the_history(upstream, placed):
+    client = browser("Trader")
+    press(client, placed)
+
+    assert Cancellation.objects.get().because == "Client changed their mind"
+    assert "mira Client changed their mind" in words(client.get(REQUESTS))
+    told = words(client.get(page(placed)))
+    assert "Reason: Client changed their mind." in told
+    entry = JournalEntry.objects.get(type="CANCELLATION", status="REQUESTED")
+    assert entry.message == "Cancellation requested by mira: Client changed their mind"
+
+
+def test_code_may_cancel_without_a_reason(upstream, placed):
+    made = requesting.request(Kind.PORTFOLIO_ORDER, placed, actor="night job")
+
+    assert made.because == ""
+    entry = JournalEntry.objects.get(type="CANCELLATION", status="REQUESTED")
+    assert entry.message == "Cancellation requested by night job"

@@ -63,7 +63,7 @@ def some_of(events, rng):
 
 
 def press(pk, rng):
-    """Ask to cancel a portfolio order, or one of its orders; what has ended refuses."""
+    """Request cancellation a portfolio order, or one of its orders; what has ended refuses."""
     child = Order.objects.filter(portfolio_order_id=pk).order_by("pk").first()
     kind, about = Kind.PORTFOLIO_ORDER, pk
     if child is not None and rng.random() < 0.3:

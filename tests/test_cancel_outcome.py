@@ -1,11 +1,14 @@
 """What became of a cancellation: a table over the request, the end of the order, and its orders."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backoffice.investment_api.errors import NotFoundError, RefusedError, UnavailableError
+from backoffice.investment_api.answers import a_receipt
+from backoffice.investment_api.errors import InvestmentAPIError, UnavailableError
+from backoffice.investment_api.reading import Received, read
 from orders.cancelling.answers import Meaning, meaning
 from orders.cancelling.outcome import Fate, Held, outcome
 from orders.lifecycle import Kind
@@ -19,6 +22,8 @@ class Asked:
     state: str = "TAKEN"
     attempts: int = 1
     reason: str = ""
+    requested_at: datetime = NOW
+    sent_at: datetime | None = None
     sending_until: datetime | None = None
     next_attempt_at: datetime | None = LATER
 
@@ -39,12 +44,12 @@ REFUSED = Asked("REFUSED", reason="DELETE /x: 409 Conflict", next_attempt_at=Non
 @pytest.mark.parametrize(
     ("asked", "held", "fate", "sentence"),
     [
-        (Asked(), order("NEW"), Fate.TAKEN, "Taken by the broker, waiting for its word."),
+        (Asked(), order("NEW"), Fate.TAKEN, "Request accepted; waiting for confirmation."),
         (
             Asked(next_attempt_at=None),
             portfolio("PROCESSING", going=2),
             Fate.TAKEN,
-            "Taken by the broker, and no word of it since: look at the order.",
+            "Request accepted, but never confirmed: check the order.",
         ),
         (Asked(), order("CANCELLED"), Fate.CANCELLED, "Cancelled."),
         (Asked(), portfolio("CANCELLED"), Fate.CANCELLED, "Cancelled."),
@@ -58,26 +63,26 @@ REFUSED = Asked("REFUSED", reason="DELETE /x: 409 Conflict", next_attempt_at=Non
             Asked(),
             portfolio("CANCELLED", reason="ACCOUNT_IS_EMPTY"),
             Fate.CANCELLED,
-            "Cancelled. The broker's reason is another: ACCOUNT_IS_EMPTY.",
+            "Cancelled. The broker gives another reason: ACCOUNT_IS_EMPTY.",
         ),
         (
             Asked(),
             portfolio("CANCELLED", filled=2, cancelled=3),
             Fate.PARTLY,
-            "Cancelled in part: 3 of 5 orders cancelled, 2 filled.",
+            "Partly cancelled: 3 of 5 orders cancelled, 2 filled.",
         ),
         (
             Asked(),
             portfolio("CANCELLED", cancelled=2, going=1),
             Fate.PARTLY,
-            "Cancelled in part: 2 of 3 orders cancelled, 1 not ended yet.",
+            "Partly cancelled: 2 of 3 orders cancelled, 1 still open.",
         ),
         (
             Asked(),
             portfolio("SETTLED", filled=4, cancelled=1),
             Fate.PARTLY,
             (
-                "Cancelled in part: 1 of 5 orders cancelled, 4 filled. "
+                "Partly cancelled: 1 of 5 orders cancelled, 4 filled. "
                 "The portfolio order ended as Settled."
             ),
         ),
@@ -85,27 +90,32 @@ REFUSED = Asked("REFUSED", reason="DELETE /x: 409 Conflict", next_attempt_at=Non
             Asked(),
             portfolio("CANCELLED", cancelled=3, traded=1),
             Fate.PARTLY,
-            "Cancelled in part: 3 of 3 orders cancelled, 1 of the cancelled traded in part.",
+            "Partly cancelled: 3 of 3 orders cancelled, 1 of the cancelled had traded.",
         ),
         (
             Asked(),
             order("CANCELLED", traded=1),
             Fate.PARTLY,
-            "Cancelled in part: what had been traded before stays.",
+            "Partly cancelled: what was already executed stands.",
         ),
-        (Asked(), order("FILLED"), Fate.FILLED, "Filled before the cancel arrived."),
-        (Asked(), portfolio("SETTLED", filled=3), Fate.FILLED, "Filled before the cancel arrived."),
+        (Asked(), order("FILLED"), Fate.FILLED, "Filled before the request arrived."),
+        (
+            Asked(),
+            portfolio("SETTLED", filled=3),
+            Fate.FILLED,
+            "Filled before the request arrived.",
+        ),
         (
             Asked("UNKNOWN", reason="DELETE /x: no answer", next_attempt_at=None),
             order("FILLED"),
             Fate.FILLED,
-            "Filled before the cancel arrived.",
+            "Filled before the request arrived.",
         ),
         (
             Asked("READY", attempts=0),
             order("FILLED"),
             Fate.FILLED,
-            "Filled before the cancel was sent.",
+            "Filled before the request was sent.",
         ),
         (
             Asked("READY", attempts=0),
@@ -118,59 +128,59 @@ REFUSED = Asked("REFUSED", reason="DELETE /x: 409 Conflict", next_attempt_at=Non
             order("FILLED"),
             Fate.FILLED,
             (
-                "Filled before the cancel arrived. "
-                "The broker had refused the cancel: DELETE /x: 409 Conflict."
+                "Filled before the request arrived. "
+                "The broker had refused the request: 409 Conflict."
             ),
         ),
         (
             REFUSED,
             order("CANCELLED"),
             Fate.CANCELLED,
-            "Cancelled. The broker had refused the cancel: DELETE /x: 409 Conflict.",
+            "Cancelled. The broker had refused the request: 409 Conflict.",
         ),
         (
             REFUSED,
             order("PROCESSING"),
             Fate.REFUSED,
-            "Refused: DELETE /x: 409 Conflict. It goes on.",
+            "Refused: 409 Conflict. The order stays open.",
         ),
         (
             Asked("REFUSED", attempts=2, reason="DELETE /x: 404 Not found", next_attempt_at=None),
             order("NEW"),
             Fate.REFUSED,
             (
-                "Refused: DELETE /x: 404 Not found. It goes on. "
-                "An earlier attempt was not answered and may yet be carried out."
+                "Refused: 404 Not found. The order stays open. "
+                "An earlier attempt was not answered and may still be carried out."
             ),
         ),
         (
             Asked(),
             order("PROCESSING", rejected=1),
             Fate.REFUSED,
-            "Taken at first. The broker announced that it could not cancel it. It goes on.",
+            "Request accepted at first. The broker reported that it could not cancel it. The order stays open.",
         ),
         (
             Asked(),
             order("PROCESSING", rejected=1, rejection="Too late."),
             Fate.REFUSED,
             (
-                "Taken at first. The broker announced that it could not cancel it: Too late. "
-                "It goes on."
+                "Request accepted at first. The broker reported that it could not cancel it: Too late. "
+                "The order stays open."
             ),
         ),
         (
             Asked(),
             order("FILLED", rejected=1),
             Fate.FILLED,
-            "Filled before the cancel arrived. The broker announced that it could not cancel it.",
+            "Filled before the request arrived. The broker reported that it could not cancel it.",
         ),
         (
             Asked(),
             portfolio("PROCESSING", cancelled=2, going=3, rejected=3),
             Fate.TAKEN,
             (
-                "Taken by the broker. The broker announced that it could not cancel 3 of 5 orders. "
-                "They go on."
+                "Request accepted. The broker reported that it could not cancel 3 of 5 orders. "
+                "They stay open."
             ),
         ),
         (
@@ -183,43 +193,43 @@ REFUSED = Asked("REFUSED", reason="DELETE /x: 409 Conflict", next_attempt_at=Non
             Asked("READY", attempts=0, reason="no token."),
             order("NEW"),
             Fate.WAITING,
-            "Not sent yet: no token. The next attempt is at 10:00:04.",
+            "Not sent yet: no token. Next attempt at 10:00:04.",
         ),
         (
             Asked("READY", attempts=0, next_attempt_at=None),
             order("NEW"),
             Fate.WAITING,
-            "It was never sent. Decide anew.",
+            "It was never sent. Request it again if needed.",
         ),
         (
             Asked("UNKNOWN", sending_until=LATER),
             order("NEW"),
             Fate.UNKNOWN,
-            "It is being sent, and the broker has not answered yet.",
+            "Being sent; the broker has not answered yet.",
         ),
         (
             Asked("UNKNOWN", reason="DELETE /x: 503 Unavailable"),
             order("NEW"),
             Fate.UNKNOWN,
-            "Unknown whether the broker has it, sent again at 10:00:04: DELETE /x: 503 Unavailable.",
+            "No answer from the broker: 503 Unavailable. We send it again at 10:00:04.",
         ),
         (
             Asked("UNKNOWN", reason="DELETE /x: 503 Unavailable", next_attempt_at=None),
             order("NEW"),
             Fate.UNKNOWN,
             (
-                "Unknown whether the broker has it: DELETE /x: 503 Unavailable. "
-                "It is not sent again: look at the order and decide anew."
+                "No answer from the broker: 503 Unavailable. "
+                "It is not sent again: check the order and request it again if needed."
             ),
         ),
         (
             Asked("UNKNOWN", sending_until=NOW - timedelta(seconds=1), next_attempt_at=NOW),
             order("NEW"),
             Fate.UNKNOWN,
-            "Unknown whether the broker has it, sent again in a moment.",
+            "No answer from the broker. We send it again in a moment.",
         ),
-        (Asked(), order("SUSPENDED"), Fate.TAKEN, "Taken by the broker, waiting for its word."),
-        (Asked(), order(""), Fate.TAKEN, "Taken by the broker, waiting for its word."),
+        (Asked(), order("SUSPENDED"), Fate.TAKEN, "Request accepted; waiting for confirmation."),
+        (Asked(), order(""), Fate.TAKEN, "Request accepted; waiting for confirmation."),
     ],
 )
 def test_the_outcome_follows_from_the_request_and_the_order(asked, held, fate, sentence):
@@ -236,23 +246,34 @@ def test_nothing_that_upstream_said_of_the_request_makes_an_open_order_cancelled
     assert outcome(asked, order(status), now=NOW).fate not in {Fate.CANCELLED, Fate.PARTLY}
 
 
-def error(kind, status, body=b'{"status": 0}', *, was_sent=True):
-    made = kind("DELETE /x", status=status)
-    made.body, made.was_sent = body, was_sent
+OWN = {"content-type": "application/problem+json"}
+
+
+def error_of(status, headers=OWN, body=None, *, was_sent=True):
+    """Return what the client makes of an answer; of silence where there is no status."""
+    if status is None:
+        made: InvestmentAPIError = UnavailableError("DELETE /x: no answer in time")
+    else:
+        content = json.dumps({"type": "x", "status": status}).encode() if body is None else body
+        with pytest.raises(InvestmentAPIError) as caught:
+            read("DELETE /x", Received(status, headers, content), a_receipt(), now=NOW)
+        made = caught.value
+    made.was_sent = was_sent
     return made
 
 
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        *((error(RefusedError, status), Meaning.REFUSED) for status in (400, 401, 403, 409, 422)),
-        (error(NotFoundError, 404), Meaning.REFUSED),
-        (error(NotFoundError, 404, b""), Meaning.REFUSED),
-        (error(NotFoundError, 404, b"<html>Not here</html>"), Meaning.OPEN),
-        (error(RefusedError, 302), Meaning.OPEN),
-        (error(RefusedError, 418), Meaning.OPEN),
-        *((error(UnavailableError, status), Meaning.OPEN) for status in (408, 429, 500, 503, None)),
-        (error(UnavailableError, 503, was_sent=False), Meaning.NOT_SENT),
+        *((error_of(status), Meaning.REFUSED) for status in (400, 401, 403, 404, 409, 422)),
+        *((error_of(status, {}), Meaning.REFUSED) for status in (403, 404, 409)),
+        (error_of(404, {}, b""), Meaning.OPEN),
+        (error_of(404, {}, b"<html>Not here</html>"), Meaning.OPEN),
+        (error_of(404, {}, b'{"message": "no Route matched with those values"}'), Meaning.OPEN),
+        (error_of(403, {}, b'{"message": "Missing Authentication Token"}'), Meaning.OPEN),
+        (error_of(204, {}, b""), Meaning.OPEN),
+        *((error_of(status), Meaning.OPEN) for status in (302, 408, 418, 429, 500, 503, None)),
+        (error_of(503, was_sent=False), Meaning.NOT_SENT),
     ],
 )
 def test_what_an_answer_means_for_the_request(error, expected):

@@ -9,14 +9,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from orders import facts, rebuild
-from orders.cancelling import requesting, sending
+from orders.cancelling import looking, requesting, sending
 from orders.cancelling.outcome import Fate
 from orders.cancelling.results import results
 from orders.lifecycle import Kind
 from orders.models import Cancellation, JournalEntry, Order, PortfolioOrder
-from orders.timeline.history import history_of_order
+from orders.timeline.history import history_of, history_of_order
 from orders.timeline.sentences import sentence, title
 from tests.cancelling import in_the_middle, placed, statuses
+from tests.stories import event, order
 from tests.upstream import receive, running
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +71,7 @@ def test_one_in_the_middle_ends_with_mixed_children(upstream, delivers):
     filled, cancelled = of.filter(status="FILLED").count(), of.filter(status="CANCELLED").count()
     it = result(held)
     assert it.fate is Fate.PARTLY
-    said = f"Cancelled in part: {cancelled} of {of.count()} orders cancelled, {filled} filled"
+    said = f"Partly cancelled: {cancelled} of {of.count()} orders cancelled, {filled} filled"
     assert it.sentence.startswith(said)
     assert PortfolioOrder.objects.get(pk=pk).status == "CANCELLED"
 
@@ -102,7 +103,7 @@ def test_a_fill_that_wins_the_race_is_shown_as_such(upstream, delivers):
     until_over(upstream, held, delivers=delivers)
 
     assert PortfolioOrder.objects.get(pk=pk).status in {"FILLED", "SETTLED"}
-    assert result(held).sentence == "Filled before the cancel arrived."
+    assert result(held).sentence == "Filled before the request arrived."
 
 
 @pytest.mark.parametrize("delivers", [True, False])
@@ -116,7 +117,7 @@ def test_a_single_order_that_fills_first_is_shown_with_the_rejection(upstream, d
 
     assert Order.objects.get(pk=pk).status == "FILLED"
     assert result(held).sentence == (
-        "Filled before the cancel arrived. The broker announced that it could not cancel it."
+        "Filled before the request arrived. The broker reported that it could not cancel it."
     )
 
 
@@ -148,7 +149,7 @@ def test_an_order_traded_in_part_is_cancelled_in_part(upstream):
     it = result(held)
     assert (it.fate, it.sentence) == (
         Fate.PARTLY,
-        "Cancelled in part: what had been traded before stays.",
+        "Partly cancelled: what was already executed stands.",
     )
 
 
@@ -185,7 +186,7 @@ def test_a_rejection_is_told_with_its_reason_where_it_has_one(upstream, name):
     receive([event])
 
     assert result(held).sentence == (
-        "Taken at first. The broker announced that it could not cancel it: Too late. It goes on."
+        "Request accepted at first. The broker reported that it could not cancel it: Too late. The order stays open."
     )
     item = history_of_order(Order.objects.get(pk=pk)).items[-1]
     assert title(item) == "The broker refused to cancel the order"
@@ -202,3 +203,86 @@ def test_a_reason_that_is_no_text_is_none(upstream, odd):
 
     entry = JournalEntry.objects.get(type="ORDER_CANCELLATION.REJECTED")
     assert (entry.message, entry.outcome) == ("", "NO_CHANGE")
+
+
+def rejection(**fields):
+    return {"id": str(uuid4()), "type": facts.CANCELLATION + ".REJECTED", "object": fields}
+
+
+@pytest.mark.parametrize("name", ["order", "portfolio_order"])
+def test_a_rejection_may_name_its_object_by_the_object_itself(name):
+    named, other = uuid4(), str(uuid4())
+    for named_so in ({name: {"id": str(named), "status": "NEW"}}, {name: str(named)}):
+        told = facts.describe_event(rejection(id=other, **named_so), now=timezone.now())
+        assert getattr(told, f"{name}_id") == named
+        assert {told.order_id, told.portfolio_order_id} == {named, None}
+
+
+def test_a_rejection_with_an_id_of_its_own_is_about_the_portfolio_order_that_it_names(upstream):
+    pk = placed(upstream)
+    held = sent(pk)
+    upstream.wait(seconds=2)
+    receive([rejection(id=str(uuid4()), portfolio_order_id=str(pk), reason="TOO_LATE")])
+
+    entry = JournalEntry.objects.get(type="ORDER_CANCELLATION.REJECTED")
+    assert (entry.portfolio_order_id, entry.order_id, entry.message) == (pk, None, "TOO_LATE")
+    assert result(held).fate is Fate.REFUSED
+    assert "could not cancel it: TOO_LATE. The order stays open." in result(held).sentence
+    (item,) = (
+        it
+        for it in history_of(PortfolioOrder.objects.get(pk=pk)).items
+        if it.entry and it.entry.id == entry.pk
+    )
+    assert title(item) == "The broker refused to cancel the portfolio order"
+    assert sentence(item, UTC) == "TOO_LATE"
+    assert looking.is_over(held)
+    assert not Order.objects.filter(fact="", status="").exists()
+    assert list(rebuild.compare()) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "parent", "about"),
+    [
+        ({"id": "N", "order_id": "A"}, None, "A"),
+        ({"id": "N", "order_id": "A", "portfolio_order_id": "P"}, None, "A"),
+        ({"id": "N", "order_id": "ORD-1", "portfolio_order_id": "P"}, "P", None),
+        ({"id": "N", "order_id": None, "portfolio_order_id": ""}, None, "N"),
+        ({"order_id": {}, "portfolio_order_id": "P"}, "P", None),
+        ({"id": "P", "orders": []}, "P", None),
+        ({"id": "A"}, None, "A"),
+    ],
+)
+def test_a_rejection_is_about_what_it_names_and_makes_no_row_of_it(fields, parent, about):
+    ids = {name: uuid4() for name in "NAP"}
+    receive(
+        [
+            rejection(
+                **{
+                    name: str(ids.get(it, it)) if isinstance(it, str) else it
+                    for name, it in fields.items()
+                }
+            )
+        ]
+    )
+
+    entry = JournalEntry.objects.get()
+    assert entry.outcome == "NO_CHANGE"
+    assert (entry.portfolio_order_id, entry.order_id) == (ids.get(parent), ids.get(about))
+    assert not Order.objects.exists()
+    assert not PortfolioOrder.objects.exists()
+    assert list(rebuild.compare()) == []
+
+
+def test_a_rejection_that_names_nothing_is_quarantined():
+    receive([rejection(order_id="ORD-1", reason="TOO_LATE")])
+
+    assert JournalEntry.objects.get().outcome == "QUARANTINED"
+
+
+def test_a_rejection_that_came_before_its_order_is_in_its_history():
+    pk = uuid4()
+    receive([rejection(id=str(pk), reason="TOO_LATE")])
+    receive([event("ORDER.NEW", order() | {"id": str(pk)})])
+
+    history = history_of_order(Order.objects.get(pk=pk))
+    assert "TOO_LATE" in {sentence(item, UTC) for item in history.items}

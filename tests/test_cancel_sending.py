@@ -39,7 +39,7 @@ def ask(pk, kind=PORTFOLIO_ORDER):
 
 
 def sent(pk, kind=PORTFOLIO_ORDER):
-    """Ask to cancel, and make the first attempt."""
+    """Request cancellation, and make the first attempt."""
     return sending.send(ask(pk, kind).pk)
 
 
@@ -242,7 +242,10 @@ def test_what_is_unknown_is_not_sent_again_once_the_order_has_ended(upstream, pl
     assert upstream.asked() == []
     assert (held.state, held.next_attempt_at) == (UNKNOWN, None)
     entry = JournalEntry.objects.filter(type="CANCELLATION").latest("pk")
-    assert (entry.status, entry.message) == ("OVER", "Cancel not sent again: It has ended: Filled.")
+    assert (entry.status, entry.message) == (
+        "OVER",
+        "Cancellation not sent again: The order is already Filled.",
+    )
 
 
 def test_what_never_left_is_as_if_nobody_had_tried(upstream, placed):
@@ -322,7 +325,7 @@ def test_two_workers_send_it_once(upstream, transactional_db):
 
 def test_a_second_press_while_one_is_under_way_sends_nothing_more(upstream, placed):
     ask(placed)
-    with pytest.raises(AlreadyAskedError, match=r"tina asked for it at \d\d:\d\d:\d\d already"):
+    with pytest.raises(AlreadyAskedError, match=r"tina already requested it at \d\d:\d\d:\d\d"):
         ask(placed)
 
     assert Cancellation.objects.count() == 1
@@ -368,13 +371,13 @@ def test_what_was_refused_or_taken_long_ago_can_be_asked_for_again(upstream, pla
 def test_what_has_ended_cannot_be_cancelled(upstream, placed, status_):
     PortfolioOrder.objects.filter(pk=placed).update(status=status_)
 
-    with pytest.raises(NotPossibleError, match=f"It has ended: {status_.capitalize()}"):
+    with pytest.raises(NotPossibleError, match=f"It is already {status_.capitalize()}"):
         ask(placed)
     assert Cancellation.objects.count() == JournalEntry.objects.filter(source="STAFF").count() == 0
 
 
 def test_what_is_not_known_here_cannot_be_cancelled(upstream):
-    with pytest.raises(NotPossibleError, match="not known here"):
+    with pytest.raises(NotPossibleError, match="We do not know this order"):
         ask(uuid4(), ORDER)
 
 

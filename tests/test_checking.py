@@ -14,9 +14,10 @@ from orders import rebuild
 from orders.asking import asks, checking, discovery, leases
 from orders.asking.feedback import Verdict
 from orders.asking.leases import LEASE, POLLER
-from orders.lifecycle import CONFLICT, MOST_OWED, NOT_FOUND, Kind
+from orders.lifecycle import CANCELLED_EXECUTED, CONFLICT, MOST_OWED, NOT_FOUND, Kind
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
 from orders.tracked import Source
+from tests.stories import event
 from tests.upstream import receive, running
 
 PORTFOLIO_ORDER, ORDER = Kind.PORTFOLIO_ORDER, Kind.ORDER
@@ -179,7 +180,8 @@ def test_of_the_due_ones_the_longest_overdue_come_first(upstream):
     ("trouble", "says"),
     [
         (Trouble("problem", 503, path="/portfolios"), "503"),
-        (Trouble("page", 502, path="/portfolios"), "502 Bad Gateway"),
+        (Trouble("page", 502, path="/portfolios"), "502 Bad Gateway; a gateway answered"),
+        (Trouble("gateway", 404, path="/portfolios"), "404 Not here nginx; a gateway answered"),
         (Trouble("cut", path="/portfolios"), "GET /portfolios/orders/"),
         (Trouble("problem", 403, path="/portfolios"), "403"),
         (Trouble("problem", 503, path="/auth/token"), "POST /auth/token"),
@@ -214,7 +216,7 @@ def test_a_failure_is_journaled_with_upstreams_request_id(upstream, portfolio_or
     assert "(request id " in entry.message
 
 
-def test_an_answer_about_something_else_is_kept_quarantined_and_the_ask_tried_again_later(
+def test_an_answer_about_something_else_is_none_and_the_ask_is_tried_again_later(
     upstream, portfolio_order, monkeypatch
 ):
     make_due(portfolio_order)
@@ -224,12 +226,13 @@ def test_an_answer_about_something_else_is_kept_quarantined_and_the_ask_tried_ag
     result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     [entry] = entries(source="POLL")
-    assert (entry.outcome, result.verdict) == ("QUARANTINED", Verdict.FAILED)
-    assert row(portfolio_order).check_error.startswith("the answer is about another id")
+    assert (entry.outcome, result.verdict) == ("FAILED", Verdict.FAILED)
+    assert f"200 with an answer that is about {other['id']}, not" in entry.message
+    assert result.reason == "the broker's answer could not be read"
     assert row(portfolio_order).check_after > timezone.now() + QUARTER
 
 
-@pytest.mark.parametrize("nonsense", [{"cash_amount": "a lot"}, {"orders": "none"}])
+@pytest.mark.parametrize("nonsense", [{"status": None}, {"status": ["FILLED"]}])
 def test_an_answer_that_cannot_be_read_is_not_asked_for_again_at_once(
     upstream, portfolio_order, monkeypatch, nonsense
 ):
@@ -242,6 +245,22 @@ def test_an_answer_that_cannot_be_read_is_not_asked_for_again_at_once(
     assert [entry.outcome for entry in entries(source="POLL")] == ["QUARANTINED"]
     assert row(portfolio_order).status == "PROCESSING"
     assert row(portfolio_order).check_after > timezone.now() + QUARTER
+
+
+def test_an_answer_with_odd_attributes_brings_the_status_and_all_that_can_be_read(
+    upstream, portfolio_order, monkeypatch
+):
+    make_due(portfolio_order)
+    odd = {"cash_amount": "a lot", "account_id": "ACC-1", "orders": "none", "type": ["BUY"]}
+    answer = upstream.truth(portfolio_order) | odd | {"status": "FILLED", "updated_at": None}
+    monkeypatch.setattr(upstream.market, "portfolio_order", lambda _: answer)
+
+    result = checking.check(PORTFOLIO_ORDER, portfolio_order)
+
+    held = row(portfolio_order)
+    assert (result.verdict, held.status, held.check_error) == (Verdict.ANSWERED, "FILLED", "")
+    assert held.unreadable == "account_id cash_amount orders type"
+    assert held.cash_amount
 
 
 def test_404_keeps_the_status_and_is_on_the_list_of_problems_until_an_answer(
@@ -262,14 +281,15 @@ def test_404_keeps_the_status_and_is_on_the_list_of_problems_until_an_answer(
     assert row(portfolio_order).problems == 0
 
 
-def test_retry_after_of_a_429_is_obeyed(upstream, portfolio_order):
+def test_retry_after_of_a_429_is_obeyed(upstream, portfolio_order, settings):
+    settings.POLL_AFTER = timedelta(seconds=1)
     make_due(portfolio_order)
-    upstream.expect(Trouble("problem", 429, retry_after="3000"))
+    upstream.expect(Trouble("problem", 429, retry_after="280"))
 
     result = checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert result.verdict is Verdict.LIMITED
-    assert row(portfolio_order).check_after >= timezone.now() + timedelta(seconds=3000)
+    assert row(portfolio_order).check_after == timezone.now() + timedelta(seconds=280)
 
 
 def test_while_upstream_wants_no_requests_nothing_is_asked_and_what_is_due_stays_due(
@@ -294,17 +314,18 @@ def test_while_upstream_wants_no_requests_nothing_is_asked_and_what_is_due_stays
 
 
 def test_an_order_that_upstream_fails_to_tell_is_asked_for_again_with_its_portfolio_order(
-    upstream, portfolio_order
+    upstream, portfolio_order, settings
 ):
+    settings.POLL_AFTER = timedelta(seconds=1)
     wait_until_due(upstream, portfolio_order)
-    upstream.expect(Trouble("problem", 503, retry_after="1200", path="/orders/"))
+    upstream.expect(Trouble("problem", 503, retry_after="240", path="/orders/"))
 
     checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     waiting = row(portfolio_order)
     assert waiting.status == "FILLED"
     assert "GET /orders/" in waiting.check_error
-    assert waiting.check_after == timezone.now() + timedelta(seconds=1200)
+    assert waiting.check_after == timezone.now() + timedelta(seconds=240)
     assert waiting.asking_until is None
     assert len(upstream.asked()) == 2
     assert {order.check_after for order in orders(portfolio_order)} == {None}
@@ -563,6 +584,35 @@ def test_a_settlement_that_nobody_tells_is_not_asked_for_for_ever(upstream, monk
     assert len(entries(source="POLL")) == MOST_OWED
 
 
+def test_a_conflict_that_stays_is_checked_less_and_less_often_and_in_the_end_without_its_orders(
+    upstream, portfolio_order, monkeypatch
+):
+    receive(upstream.wait(minutes=30))
+    filled = upstream.truth(portfolio_order)
+    parts = {
+        str(order.pk): upstream.market.order(str(order.pk)) for order in orders(portfolio_order)
+    }
+    later = (timezone.now() + timedelta(seconds=1)).isoformat()
+    said = {**filled, "status": "CANCELLED", "updated_at": later}
+    receive([event("PORTFOLIO_ORDER.CANCELLED", said)])
+    assert row(portfolio_order).problems == CONFLICT | CANCELLED_EXECUTED
+    monkeypatch.setattr(upstream.market, "portfolio_order", lambda _: filled)
+    monkeypatch.setattr(upstream.market, "order", parts.get)
+
+    waits, asked = [], []
+    for _ in range(MOST_OWED + 2):
+        wait_until_due(upstream, portfolio_order)
+        upstream.asked()
+        checking.check(PORTFOLIO_ORDER, portfolio_order)
+        waits.append(row(portfolio_order).check_after - timezone.now())
+        asked.append(len(upstream.asked()))
+
+    assert waits == sorted(waits)
+    assert waits[0] < timedelta(minutes=3)
+    assert waits[-1] > timedelta(hours=19)
+    assert asked == [1 + len(parts)] * MOST_OWED + [1, 1]
+
+
 def test_a_due_order_whose_portfolio_order_has_come_is_left_to_that(upstream, portfolio_order):
     order = orders(portfolio_order)[0].pk
     make_due(order, Order)
@@ -615,18 +665,18 @@ def test_a_refetch_of_an_order_asks_about_that_order(upstream, portfolio_order):
     assert row(order, Order).check_after is None
 
 
-def test_a_refetch_while_upstream_wants_no_requests_says_until_when(upstream, portfolio_order):
+def test_a_refetch_that_is_answered_429_says_until_when_and_the_next_one_tries_all_the_same(
+    upstream, portfolio_order
+):
     upstream.expect(Trouble("problem", 429, retry_after="60", path="/portfolios"))
     first = checking.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
     second = checking.refetch(PORTFOLIO_ORDER, portfolio_order, actor="mira")
 
     minute = timezone.now() + timedelta(seconds=60)
     assert (first.verdict, first.wait_until) == (Verdict.LIMITED, minute)
-    assert second.verdict is Verdict.LIMITED
-    assert second.wait_until is not None
-    assert abs(second.wait_until - minute) < timedelta(seconds=5)
-    assert len(upstream.asked()) == 1
-    assert [entry.outcome for entry in entries(source="REFETCH")] == ["FAILED", "FAILED"]
+    assert second.verdict is Verdict.ANSWERED
+    assert upstream.asked()[:2] == [f"GET /portfolios/orders/{portfolio_order}"] * 2
+    assert next(entry.outcome for entry in entries(source="REFETCH")) == "FAILED"
 
 
 def test_a_refetch_of_an_unknown_portfolio_order_records_what_upstream_says(upstream):
@@ -689,7 +739,7 @@ def test_whatever_webhooks_are_lost_in_the_end_all_is_as_upstream_has_it(upstrea
     assert not JournalEntry.objects.filter(outcome__in=["PENDING", "QUARANTINED"]).exists()
 
 
-@pytest.mark.parametrize("broken", [{"quantity": "?"}, {"status": {"is": "NEW"}}])
+@pytest.mark.parametrize("broken", [{"status": None}, {"status": {"is": "NEW"}}])
 def test_an_unknown_order_of_which_an_event_was_refused_is_asked_about_once(upstream, broken):
     pk = upstream.place_order()
     [told] = upstream.events()

@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from tests.stories import START, event, life, named, order, portfolio_order
 
 pytestmark = pytest.mark.django_db
 NOW = START + timedelta(minutes=5)
-COMMANDS = ["export_history", "export_orders"]
+COMMANDS = ["export_history", "export_orders", "export_portfolio_orders", "export_executions"]
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +41,9 @@ def run(command, *arguments):
 def test_the_file_goes_to_standard_output_without_a_bom(command):
     text = run(command)
 
-    assert text.startswith(("portfolio_order_id,", "order_id,"))
+    assert text.startswith(("portfolio_order_id,", "order_id,", "execution_id,"))
     assert text.endswith("\r\n")
-    assert named("A") in text
+    assert named("P") in text
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -52,7 +53,8 @@ def test_the_same_bytes_go_to_a_file(command, tmp_path):
     said = run(command, "--output", str(target))
 
     assert target.read_bytes().decode() == run(command)
-    assert said == f"{target.read_text().count(chr(10)) - 1} rows in {target}.\n"
+    count = target.read_text().count("\n") - 1
+    assert said == f"{count} {'row' if count == 1 else 'rows'} in {target}.\n"
 
 
 def test_one_portfolio_order_can_be_chosen_and_several():
@@ -76,6 +78,34 @@ def test_semicolons_and_a_bom_come_when_asked_for():
     text = run("export_orders", "--delimiter", "semicolon", "--bom")
 
     assert text.startswith("\ufefforder_id;portfolio_order_id;")
+
+
+def test_a_german_excel_gets_a_decimal_comma_when_asked_for():
+    lines = run("export_orders", "--delimiter", "semicolon", "--decimal", "comma").splitlines()
+
+    assert lines[1].split(";")[10] == "250,00"
+    assert (
+        run("export_orders", "--delimiter", "semicolon").splitlines()[1].split(";")[10] == "250.00"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "ids"),
+    [("export_portfolio_orders", ["P", "Q"]), ("export_executions", ["X"])],
+)
+def test_portfolio_orders_and_executions_have_files_of_their_own(command, ids):
+    traded = event("ORDER.FILLED", order("A", "FILLED", 20, executions=[("X", "FILLED")]))
+    journal.record_events([traded], delivery_id=2, now=NOW)
+    projection.drain(now=NOW)
+
+    rows = [line.split(",")[0] for line in run(command).splitlines()[1:]]
+    of_q = [
+        line.split(",")[0]
+        for line in run(command, "--portfolio-order", named("Q")).splitlines()[1:]
+    ]
+
+    assert set(rows) >= {named(it) for it in ids}
+    assert set(of_q) == {named(it) for it in ids if it == "Q"}
 
 
 def test_transitions_alone_come_when_asked_for():
@@ -118,6 +148,24 @@ def test_a_file_that_broke_off_never_appears_and_is_not_recorded(tmp_path, monke
     assert not JournalEntry.objects.filter(source="STAFF").exists()
 
 
+def test_rows_that_went_out_before_a_file_broke_off_are_in_the_journal(monkeypatch):
+    def broken(selection):
+        yield ("header",)
+        yield ("row",)
+        raise RuntimeError("the database went away")
+
+    monkeypatch.setattr(files, "_orders", broken)
+
+    with pytest.raises(RuntimeError, match="went away"):
+        run("export_orders")
+
+    step = JournalEntry.objects.get(source="STAFF")
+    assert step.message == (
+        "Export of orders, all to standard output: broken off after 1 row (RuntimeError)"
+    )
+    assert json.loads(bytes(step.payload))["is_whole"] is False
+
+
 def test_who_took_how_many_rows_is_in_the_journal(monkeypatch):
     monkeypatch.setenv("LOGNAME", "mira")
 
@@ -129,6 +177,9 @@ def test_who_took_how_many_rows_is_in_the_journal(monkeypatch):
         step.message
         == "Exported orders, since 2026-03-01T00:00:00+00:00 to standard output: 3 rows"
     )
+    held = json.loads(bytes(step.payload))
+    assert held["selection"]["since"] == "2026-03-01T00:00:00+00:00"
+    assert held["columns"] == run("export_orders").splitlines()[0].split(",")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -157,3 +208,30 @@ def test_the_command_line_writes_bytes_and_exits_by_what_happened():
     assert good.stdout.count(b"\r\n") == 4
     assert bad.returncode == 1
     assert b"Not known here" in bad.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_only_a_file_is_replaced_never_a_pipe_a_folder_or_a_link_to_one(command, tmp_path):
+    pipe, folder, link = tmp_path / "pipe", tmp_path / "folder", tmp_path / "link"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    link.symlink_to(pipe)
+
+    for target in (pipe, folder, link):
+        with pytest.raises(CommandError, match="no file"):
+            run(command, "--output", str(target))
+
+    assert (pipe.is_fifo(), folder.is_dir(), link.is_symlink()) == (True, True, True)
+    assert sorted(tmp_path.iterdir()) == [folder, link, pipe]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_link_to_a_file_stays_and_leads_to_the_new_one(command, tmp_path):
+    target, link = tmp_path / "out.csv", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+
+    run(command, "--output", str(link))
+
+    assert link.is_symlink()
+    assert target.read_text() != "old"

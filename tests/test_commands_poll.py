@@ -36,7 +36,7 @@ def test_it_asks_once_about_all_that_is_due_and_says_what_came_of_it(upstream, c
 
     call_command("poll")
 
-    assert capsys.readouterr().out == "Asked about 12 that were due: 12 brought news, 0 failed.\n"
+    assert capsys.readouterr().out == "Checked 12 that were due: 12 with new details, 0 failed.\n"
     assert set(PortfolioOrder.objects.values_list("status", flat=True)) == {"FILLED"}
     asked = [call for call in upstream.asked() if call.startswith("GET /portfolios")]
     assert len(asked) == len(set(asked)) == 12
@@ -45,7 +45,7 @@ def test_it_asks_once_about_all_that_is_due_and_says_what_came_of_it(upstream, c
 def test_with_nothing_due_it_asks_about_nothing(upstream, capsys):
     call_command("poll")
 
-    assert capsys.readouterr().out == "Asked about 0 that were due: 0 brought news, 0 failed.\n"
+    assert capsys.readouterr().out == "Checked 0 that were due: 0 with new details, 0 failed.\n"
     assert upstream.asked() == []
 
 
@@ -61,7 +61,7 @@ def test_it_sends_what_people_placed_before_it_asks_about_anything(upstream, cap
 
     call_command("poll")
 
-    assert "Sent or looked after 2 placements.\nAsked about" in capsys.readouterr().out
+    assert "Sent or followed up 2 placements.\nChecked" in capsys.readouterr().out
     assert upstream.asked()[:2] == ["POST /portfolios/orders"] * 2
     states = [Placement.objects.get(pk=it.pk).state for it in placements]
     assert states == [PlacementState.ACCEPTED, PlacementState.ACCEPTED]
@@ -75,7 +75,7 @@ def test_what_the_broker_does_not_answer_is_sent_by_the_next_run(upstream, capsy
     upstream.expect(Trouble("cut", path="/portfolios/orders", at="done"), times=1)
 
     call_command("poll")
-    assert "Sent or looked after 1 placement.\n" in capsys.readouterr().out
+    assert "Sent or followed up 1 placement.\n" in capsys.readouterr().out
     assert Placement.objects.get().state == PlacementState.UNKNOWN
     upstream.wait(minutes=1)
     call_command("poll")
@@ -91,10 +91,10 @@ def test_it_fails_if_any_ask_failed(upstream, capsys):
     due_portfolio_orders(upstream, 2)
     upstream.expect(Trouble("problem", 503, path="/portfolios"))
 
-    with pytest.raises(CommandError, match="1 could not be asked about"):
+    with pytest.raises(CommandError, match="1 could not be checked"):
         call_command("poll")
 
-    assert "Asked about 2 that were due: 0 brought news, 1 failed." in capsys.readouterr().out
+    assert "Checked 2 that were due: 0 with new details, 1 failed." in capsys.readouterr().out
 
 
 @pytest.mark.django_db(transaction=True)
@@ -130,7 +130,7 @@ def test_since_a_date_it_lists_and_records_what_is_unknown(upstream, capsys, sin
 
     call_command("poll", f"--since={since}")
 
-    assert capsys.readouterr().out == "Listed 2, 1 unknown here, recorded.\n"
+    assert capsys.readouterr().out == "2 listed, 1 new, recorded.\n"
     entry = JournalEntry.objects.get(source="POLL")
     assert (entry.portfolio_order_id, entry.outcome) == (lost, "APPLIED")
     assert upstream.since() in {START, START - timedelta(hours=10)}

@@ -48,7 +48,7 @@ def test_a_desk_that_starts_with_existing_orders_has_all_of_them_after_one_comma
     assert capsys.readouterr().out == (
         "Reconciliation "
         f"{last().pk}: Placed 2026-03-01 00:00 to 2026-03-02 14:59.\n"
-        f"{n} compared: 0 equal, 0 repaired, 0 differing, {n} unknown here, 0 unknown there.\n"
+        f"{n} compared: 0 equal, 0 corrected, 0 still different, {n} were missing here, 0 not known at the broker.\n"
     )
     assert differences(upstream) == []
     call_command("rebuild", "--check")
@@ -86,10 +86,10 @@ def test_something_that_is_unknown_there_makes_it_fail(upstream, capsys):
     PortfolioOrder.objects.create(pk="00000000-0000-4000-8000-000000000001", status="NEW",
                                   created_at=START - timedelta(hours=1))  # fmt: skip
 
-    with pytest.raises(CommandError, match="Not all could be repaired"):
+    with pytest.raises(CommandError, match="Not everything could be corrected"):
         call_command("reconcile", "--open")
 
-    assert "1 unknown there" in capsys.readouterr().out
+    assert "1 not known at the broker" in capsys.readouterr().out
 
 
 def test_the_findings_are_written_as_csv_and_who_took_them_is_noted(upstream, tmp_path, capsys):
@@ -122,7 +122,7 @@ def test_a_broker_that_stays_away_ends_it_and_it_says_how_to_go_on(upstream):
 
     with pytest.raises(
         CommandError,
-        match=r"Stopped: .*(503|has not answered).* `reconcile --continue \d+` goes on",
+        match=r"Stopped: .*(503|has not answered).* `reconcile --continue \d+` resumes it",
     ):
         call_command("reconcile", "--since=2026-03-01")
 
@@ -178,7 +178,7 @@ def test_one_that_another_has_taken_over_is_left_to_it(upstream, monkeypatch):
         return step(self)
 
     monkeypatch.setattr(work.Work, "step", taken_over)
-    with pytest.raises(CommandError, match="Somebody else goes on with reconciliation"):
+    with pytest.raises(CommandError, match="Another process has taken over reconciliation"):
         call_command("reconcile", "--since=2026-03-01")
 
 

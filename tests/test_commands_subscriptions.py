@@ -88,7 +88,7 @@ def test_list_shows_what_is_registered_with_marks_and_the_condition(upstream, ru
 
     assert f"{ours}  ours, disabled\n  {URL}\n  PORTFOLIO_ORDER, ORDER," in said
     assert f"{other}  foreign, disabled\n" in said
-    assert "No webhook comes before it is enabled." in said
+    assert "No updates arrive until it is enabled." in said
     assert Subscription.objects.count() == 2
 
 
@@ -96,7 +96,7 @@ def test_list_of_nothing_says_so(upstream, run):
     said = run("list")
 
     assert said.startswith("The broker has no subscription.\n")
-    assert f"None leads to {URL}" in said
+    assert f"No updates arrive at {URL}" in said
 
 
 def test_test_fails_when_nothing_came(upstream, monkeypatch):
@@ -104,7 +104,7 @@ def test_test_fails_when_nothing_came(upstream, monkeypatch):
     slept: list[float] = []
     monkeypatch.setattr(trial, "sleep", slept.append)
 
-    with pytest.raises(CommandError, match="No test event came within 3 s"):
+    with pytest.raises(CommandError, match="No test event arrived within 3 s"):
         call_command("subscriptions", "test", "--wait", "3")
 
     assert sum(slept) == 3
@@ -112,22 +112,41 @@ def test_test_fails_when_nothing_came(upstream, monkeypatch):
 
 
 def test_test_needs_something_to_test(upstream):
-    with pytest.raises(CommandError, match="ensure it first"):
+    with pytest.raises(CommandError, match="run `subscriptions ensure` first"):
         call_command("subscriptions", "test")
 
 
 def test_delete_asks_first_and_says_what_is_lost(upstream, run, monkeypatch, capsys):
-    pk = made(upstream)
+    pk = made(upstream, "https://other.example.com/")
     answer(monkeypatch, "no")
 
     with pytest.raises(CommandError, match="nothing was deleted"):
         run("delete", str(pk))
 
     said = capsys.readouterr().out
-    assert f"Delete subscription {pk}, 'Order Desk' to {URL}? Events that wait there" in said
+    assert f"Delete subscription {pk}, 'Order Desk' to https://other.example.com/? Events" in said
     assert len(upstream.subscriptions.all()) == 1
     answer(monkeypatch, "yes")
-    assert "What it had queued is lost." in run("delete", str(pk))
+    assert "Its queued events are lost." in run("delete", str(pk))
+    assert upstream.subscriptions.all() == []
+
+
+@pytest.mark.parametrize("typed", ["yes", "", "https://other.example.com/"])
+def test_delete_of_the_live_subscription_asks_for_its_url(
+    upstream, run, monkeypatch, capsys, typed
+):
+    pk = made(upstream)
+    answer(monkeypatch, typed)
+
+    with pytest.raises(CommandError, match="nothing was deleted"):
+        run("delete", str(pk))
+
+    said = capsys.readouterr().out
+    assert "This is the live subscription: no more webhooks arrive here." in said
+    assert said.endswith("Type its URL to delete it: ")
+    assert len(upstream.subscriptions.all()) == 1
+    answer(monkeypatch, URL)
+    assert "Its queued events are lost." in run("delete", str(pk))
     assert upstream.subscriptions.all() == []
 
 

@@ -13,9 +13,11 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from backoffice.client_address import TrustedProxies
 from orders import projection
 from orders.models import JournalEntry
-from tests.signed import KEY_ID, PATH, envelope, headers_for, post, publish, sample
+from tests import staff
+from tests.signed import KEY_ID, PATH, envelope, headers_for, post, publish, sample, take_in
 from webhooks.models import Delivery, Verdict
 
 LIST = "/admin/webhooks/delivery/"
@@ -43,7 +45,7 @@ def viewer(client):
 @pytest.fixture
 def taken(client):
     """One accepted delivery with an event, applied."""
-    post(client, envelope(EVENT))
+    take_in(client, envelope(EVENT))
     projection.drain(now=timezone.now())
     return Delivery.objects.get()
 
@@ -58,9 +60,9 @@ def rows(answer):
 
 def test_the_list_shows_verdict_events_key_and_age(admin_client):
     with time_machine.travel(NOW, tick=False):
-        post(admin_client, envelope(EVENT, EVENT), created=int(NOW.timestamp()) - 2)
-        post(admin_client, b"nonsense")
-        admin_client.post(PATH, b"", "application/json")
+        take_in(admin_client, envelope(EVENT, EVENT), created=int(NOW.timestamp()) - 2)
+        take_in(admin_client, b"nonsense")
+        admin_client.post(PATH, b"", "application/json", headers={"signature": "sig1=:AA==:"})
 
         answer = admin_client.get(LIST)
 
@@ -75,7 +77,7 @@ def test_the_list_shows_verdict_events_key_and_age(admin_client):
 )
 def test_an_old_or_future_signature_is_marked(admin_client, age, words):
     with time_machine.travel(NOW, tick=False):
-        post(admin_client, envelope(EVENT), created=int((NOW - age).timestamp()))
+        take_in(admin_client, envelope(EVENT), created=int((NOW - age).timestamp()))
 
         answer = admin_client.get(LIST)
 
@@ -85,9 +87,9 @@ def test_an_old_or_future_signature_is_marked(admin_client, age, words):
 
 @pytest.mark.parametrize("verdict", Verdict.values)
 def test_the_list_is_filtered_by_verdict(admin_client, verdict):
-    post(admin_client, envelope(EVENT))
-    post(admin_client, b"nonsense")
-    admin_client.post(PATH, b"", "application/json")
+    take_in(admin_client, envelope(EVENT))
+    take_in(admin_client, b"nonsense")
+    admin_client.post(PATH, b"", "application/json", headers={"signature": "sig1=:AA==:"})
 
     answer = admin_client.get(LIST, {"verdict": verdict})
 
@@ -97,8 +99,8 @@ def test_the_list_is_filtered_by_verdict(admin_client, verdict):
 def test_a_delivery_is_found_by_its_number_its_events_their_objects_and_its_key(
     admin_client, taken
 ):
-    post(admin_client, envelope(EVENT | {"id": str(uuid4()), "object": {"id": str(uuid4())}}))
-    again = post(admin_client, envelope(EVENT)) and Delivery.objects.latest("pk")
+    take_in(admin_client, envelope(EVENT | {"id": str(uuid4()), "object": {"id": str(uuid4())}}))
+    again = take_in(admin_client, envelope(EVENT)) and Delivery.objects.latest("pk")
 
     def found(term):
         return rows(admin_client.get(LIST, {"q": term}))
@@ -116,17 +118,18 @@ def test_the_list_asks_the_same_number_of_questions_for_one_row_and_for_fifty(ad
         assert not any('"body"' in query["sql"] for query in queries)
         return len(queries)
 
-    post(admin_client, envelope(EVENT))
+    take_in(admin_client, envelope(EVENT))
     one = questions()
     for _ in range(49):
-        post(admin_client, envelope(EVENT))
+        take_in(admin_client, envelope(EVENT))
 
     assert questions() == one <= 5
 
 
 def test_the_page_shows_each_event_with_its_outcome_and_its_entry(admin_client, taken):
     bad = {"id": str(uuid4()), "type": "ORDER.NEW"}
-    post(admin_client, envelope(EVENT, bad, bad))
+    take_in(admin_client, envelope(EVENT, bad, bad))
+    projection.drain(now=NOW)
 
     answer = admin_client.get(page(Delivery.objects.latest("pk")))
 
@@ -135,8 +138,8 @@ def test_the_page_shows_each_event_with_its_outcome_and_its_entry(admin_client, 
         (True, "APPLIED"), (False, "QUARANTINED"), (True, "QUARANTINED"),
     ]  # fmt: skip
     assert "The ORDER.NEW event has no object" in text
-    for entry in JournalEntry.objects.filter(repeat_of=None):
-        assert f"/admin/webhooks/event/{entry.pk}/change/" in text
+    for entry in JournalEntry.objects.filter(repeat_of=None, delivery_id__isnull=False):
+        assert f"/admin/orders/journalentry/{entry.pk}/change/" in text
 
 
 def test_the_page_shows_the_kept_headers(admin_client, taken):
@@ -152,7 +155,7 @@ def test_the_body_is_shown_to_those_who_may_view_payloads_only(viewer, admin_use
     answer = viewer.get(page(taken))
     assert answer.status_code == 200
     assert account not in answer.text
-    assert "may not view" in answer.text
+    assert "you need the permission to view raw payloads" in answer.text
 
     viewer.force_login(admin_user, backend="django.contrib.auth.backends.ModelBackend")
     assert account in viewer.get(page(taken)).text
@@ -160,7 +163,7 @@ def test_the_body_is_shown_to_those_who_may_view_payloads_only(viewer, admin_use
 
 @pytest.mark.parametrize("body", [b"\xff\x00<script>", b"[" * 100_000, b"\xed\xa0\x80"])
 def test_a_body_that_is_no_text_is_shown_all_the_same(admin_client, body):
-    post(admin_client, body)
+    take_in(admin_client, body)
 
     answer = admin_client.get(page(Delivery.objects.get()))
 
@@ -170,7 +173,7 @@ def test_a_body_that_is_no_text_is_shown_all_the_same(admin_client, body):
 
 def test_the_page_of_a_refused_delivery_says_why(admin_client):
     headers = headers_for(envelope(EVENT)) | {"digest": "SHA-256=AAAA"}
-    post(admin_client, envelope(EVENT), headers=headers)
+    take_in(admin_client, envelope(EVENT), headers=headers)
 
     text = admin_client.get(page(Delivery.objects.get())).text
 
@@ -207,7 +210,7 @@ def aged(client, taken):
     """Deliveries that are 100, 91, 89 and 0 days old."""
     for days in (100, 91, 89):
         with time_machine.travel(timezone.now() - timedelta(days=days), tick=False):
-            post(client, envelope(EVENT))
+            take_in(client, envelope(EVENT))
     return taken
 
 
@@ -275,3 +278,45 @@ def test_the_permission_to_process_again_exists():
     permission = Permission.objects.get(codename="replay_delivery")
 
     assert permission.name == "Can process deliveries and quarantined events again"
+
+
+def test_a_delivery_that_waits_says_so_and_since_when(admin_client):
+    post(admin_client, envelope(EVENT))
+    waiting = Delivery.objects.get()
+
+    shown = admin_client.get(page(waiting)).text
+
+    assert "Waiting" in shown
+    assert "Its events are not read yet" in shown
+    assert "Waiting" in admin_client.get(LIST).text
+    assert admin_client.get(LIST, {"verdict": "WAITING"}).context["cl"].result_count == 1
+    projection.drain(now=timezone.now())
+    assert admin_client.get(LIST, {"verdict": "WAITING"}).context["cl"].result_count == 0
+
+
+def test_a_delivery_whose_body_is_kept_with_another_shows_it_and_where_it_is(admin_client):
+    take_in(admin_client, envelope(EVENT))
+    take_in(admin_client, envelope(EVENT))
+    first, second = Delivery.objects.order_by("pk")
+
+    shown = admin_client.get(page(second)).text
+
+    assert f'stored once, with <a href="{page(first)}">delivery {first.pk}</a>' in shown
+    assert str(EVENT["id"]) in shown
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_delivery_keeps_the_address_it_came_from_refused_or_not(
+    admin_client, client, settings, refused
+):
+    settings.TRUSTED_PROXIES = TrustedProxies.parse("1")
+    headers = headers_for(b"{}") | {"x-forwarded-for": "198.51.100.66, 203.0.113.9"}
+    if refused:
+        headers["signature-input"] = headers["signature-input"].replace("created=", "created=1")
+
+    post(client, b"{}", headers=headers)
+
+    row = Delivery.objects.get()
+    assert row.verdict == (Verdict.REFUSED if refused else Verdict.ACCEPTED)
+    assert row.sender == "203.0.113.9"
+    assert "203.0.113.9" in staff.words(admin_client.get(page(row)))

@@ -19,31 +19,50 @@ from tests.processes import ROOT, Process, free_port, wait_until
 
 PARTS = ("backoffice", "orders", "templates", "webhooks")
 LIST = "admin/orders/portfolioorder/"
-STORY = ("delivered 2x, applied once", "late, at", "never arrived. Recovered by poll at")
+STORY = ("delivered 2x, applied once", "late, at", "never arrived. Recovered by check at")
+
+
+def copy_to(folder):
+    """Copy the sources: the demo's database stands beside manage.py, and is not the developer's."""
+    for part in PARTS:
+        shutil.copytree(ROOT / part, folder / part)
+    shutil.copy(ROOT / "manage.py", folder)
+    return folder
 
 
 @pytest.fixture
 def clone(tmp_path):
-    """A copy of the sources: the demo's database stands beside manage.py, and is not the developer's."""
-    for part in PARTS:
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "manage.py", tmp_path)
-    return tmp_path
+    """A clone of its own."""
+    return copy_to(tmp_path)
+
+
+def demo_in(folder):
+    """Return the demo of a clone, to be started."""
+    return Process("demo", environment={"PATH": os.environ["PATH"]}, folder=folder, cwd=folder)
+
+
+def start(process, *options):
+    """Start the demo on a free port."""
+    port = free_port()
+    process.command = [sys.executable, "manage.py", "demo", "--port", str(port), *options]
+    process.output.unlink(missing_ok=True)
+    process.start()
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A demo that runs while the others of this file are tried: its first order takes half a minute."""
+    process = demo_in(copy_to(tmp_path_factory.mktemp("watched")))
+    start(process)
+    yield process
+    process.kill()
 
 
 @pytest.fixture
 def demo(clone):
-    """Return a way to start the demo on a free port; whatever runs is ended at last."""
-    process = Process("demo", environment={"PATH": os.environ["PATH"]}, folder=clone, cwd=clone)
-
-    def start(*options):
-        port = free_port()
-        process.command = [sys.executable, "manage.py", "demo", "--port", str(port), *options]
-        process.output.unlink(missing_ok=True)
-        process.start()
-        return process
-
-    yield start
+    """The demo of a clone of its own; whatever runs is ended at last."""
+    process = demo_in(clone)
+    yield process
     process.kill()
 
 
@@ -59,7 +78,7 @@ def log_in(process):
     """Log in as the demo says, once it has said it; return the session and the address."""
     said = r"running at (\S+)\nLog in as (\S+) with the password (\S+)"
     url, user, password = wait_until(
-        lambda: re.search(said, process.log()), seconds=30, told=process.log
+        lambda: re.search(said, process.log()), seconds=90, told=process.log
     ).groups()
     session = requests.Session()
     session.get(f"{url}admin/login/").raise_for_status()
@@ -69,6 +88,12 @@ def log_in(process):
     }  # fmt: skip
     assert session.post(f"{url}admin/login/", form).url == f"{url}{LIST}"
     return session, url
+
+
+def first_order(process):
+    """Return the page that the demo says to watch."""
+    (page,) = re.findall(r"http\S+/portfolioorder/\S+/change/", process.log())
+    return page
 
 
 def show_orders(process):
@@ -109,34 +134,50 @@ def end(process):
     assert process.log().splitlines()[-1].startswith("Stopped.")
 
 
-def test_its_first_order_shows_a_late_a_repeated_and_a_lost_but_recovered_event(demo):
-    process = demo()
-    session, url, first = show_orders(process)
-
-    def told():
-        page = words(read(session, f"{url.rstrip('/')}{first}"))
-        return all(part in page for part in STORY)
-
-    wait_until(told, seconds=90, every=1, told=process.log)
-    assert len(listed(session, url)) > 1
-
-
-def test_ctrl_c_ends_it_cleanly_a_second_start_keeps_the_orders_and_fresh_forgets_them(clone, demo):
-    process = demo()
-    show_orders(process)
-    end(process)
+def test_ctrl_c_ends_it_a_crash_does_no_harm_a_further_start_keeps_the_orders_and_fresh_forgets_them(
+    watched, clone, demo
+):
+    start(demo)
+    show_orders(demo)
+    end(demo)
     before = history(clone)
     assert before
 
-    process = demo()
-    show_orders(process)
-    end(process)
+    start(demo)
+    show_orders(demo)
+    demo.kill()
+    start(demo)
+    show_orders(demo)
+    end(demo)
     assert before <= history(clone)
+    checked = manage(clone, "rebuild", "--check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
-    process = demo("--fresh")
-    show_orders(process)
-    end(process)
+    start(demo, "--fresh")
+    show_orders(demo)
+    end(demo)
     assert not before & history(clone)
+
+
+def test_a_second_demo_of_the_folder_says_where_the_first_runs(watched):
+    _, url = log_in(watched)
+
+    for port in (free_port(), int(url.rstrip("/").rpartition(":")[2])):
+        second = manage(watched.cwd, "demo", "--port", str(port))
+        assert second.returncode == 1
+        assert f"A demo of this folder is already running at {url}" in second.stderr
+        assert "Traceback" not in second.stderr
+
+
+def test_its_first_order_shows_a_late_a_repeated_and_a_lost_but_recovered_event(watched):
+    session, url, _ = show_orders(watched)
+    first = first_order(watched)
+
+    def told():
+        return all(part in words(read(session, first)) for part in STORY)
+
+    wait_until(told, seconds=90, every=1, told=watched.log)
+    assert len(listed(session, url)) > 1
 
 
 def test_a_port_in_use_is_a_clear_error_and_touches_nothing(clone):
@@ -162,5 +203,5 @@ def test_what_is_no_port_is_named(port):
 def test_a_port_that_may_not_be_taken_is_not_said_to_be_in_use(monkeypatch):
     monkeypatch.setattr("backoffice.demo.ThreadedWSGIServer", Mock(side_effect=PermissionError))
 
-    with pytest.raises(CommandError, match="Port 1 is not yours to take"):
+    with pytest.raises(CommandError, match="No permission to use port 1"):
         call_command("demo", "--port=1")

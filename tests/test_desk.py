@@ -46,7 +46,12 @@ def test_quantities_and_prices_keep_the_brokers_decimals(amount, text):
     ("past", "text"),
     [
         (timedelta(seconds=4), "just now"),
-        (timedelta(seconds=-4), "just now"),
+        (timedelta(), "just now"),
+        (timedelta(seconds=-4), "in 4 s"),
+        (timedelta(milliseconds=-1), "in 1 s"),
+        (timedelta(seconds=-3, milliseconds=-200), "in 4 s"),
+        (timedelta(seconds=-59, milliseconds=-500), "in 1 min"),
+        (timedelta(seconds=5, milliseconds=300), "5 s ago"),
         (timedelta(seconds=40), "40 s ago"),
         (timedelta(minutes=9, seconds=59), "9 min ago"),
         (timedelta(hours=1, minutes=14), "1 h 14 min ago"),
@@ -132,7 +137,7 @@ def test_up_to_24_orders_have_a_segment_each_and_more_are_shown_in_proportion():
     [
         ("the event has no type", "The event has no type"),
         ("cash_amount 'a lot' is not a number", "cash_amount 'a lot' is not a number"),
-        ("id … is not a UUID", "id … is not a UUID"),
+        ("id … is not a valid ID", "id … is not a valid ID"),
         ("", ""),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_round_is_an_entry_that_says_how_much_was_found(upstream):
 
     [entry] = rounds()
     assert (entry.source, entry.outcome) == ("POLL", "NOTED")
-    assert entry.message == "listed 1, 1 unknown here"
+    assert entry.message == "1 listed, 1 new"
     assert (entry.portfolio_order_id, entry.order_id) == (None, None)
 
 
@@ -181,9 +181,9 @@ def test_a_long_list_is_recorded_page_by_page(upstream, monkeypatch):
     discovery.record_created(since=timezone.now() - MINUTE, progress=told.append)
 
     assert [str(listed) for listed in told] == [
-        "listed 2, 2 unknown here",
-        "listed 4, 4 unknown here",
-        "listed 5, 5 unknown here",
+        "2 listed, 2 new",
+        "4 listed, 4 new",
+        "5 listed, 5 new",
     ]
     assert PortfolioOrder.objects.count() == 5
 

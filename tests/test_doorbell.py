@@ -1,5 +1,8 @@
+import contextlib
 import logging
 import socket
+import time
+from queue import Empty
 
 import pytest
 from celery import shared_task
@@ -9,7 +12,7 @@ from backoffice.celery import app
 
 
 @shared_task(name="tests.doorbell")
-def bell(number):
+def bell(number=0):
     """Never run here: nobody listens."""
 
 
@@ -28,7 +31,7 @@ def queue():
     """Return a way to take the oldest task from the broker."""
     with app.connection_for_read() as connection, connection.SimpleQueue("order-desk") as tasks:
         tasks.clear()
-        yield lambda: tasks.get(timeout=2)
+        yield lambda timeout=2: tasks.get(timeout=timeout)
         tasks.clear()
 
 
@@ -76,6 +79,64 @@ def test_a_ring_leaves_a_task_with_its_ids_at_the_broker(queue):
     message = queue()
     assert message.headers["task"] == "tests.doorbell"
     assert message.payload[0] == [7]
+
+
+def rings(queue):
+    """Return how many messages wait."""
+    found = 0
+    with contextlib.suppress(Empty):
+        while queue(0.2):
+            found += 1
+    return found
+
+
+def test_a_burst_of_rings_is_one_message(queue):
+    doorbell.answer(bell)
+
+    assert all(doorbell.ring_once(bell) for _ in range(50))
+
+    assert rings(queue) == 1
+
+
+def test_a_ring_after_the_worker_began_is_a_new_message(queue):
+    doorbell.answer(bell)
+    doorbell.ring_once(bell)
+    doorbell.answer(bell)
+
+    doorbell.ring_once(bell)
+
+    assert rings(queue) == 2
+
+
+def test_a_ring_that_nobody_answers_is_repeated_after_a_while(queue, monkeypatch):
+    doorbell.answer(bell)
+    monkeypatch.setattr(doorbell, "LONGEST_RUNG", 0.05)
+    doorbell.ring_once(bell)
+    time.sleep(0.1)
+
+    doorbell.ring_once(bell)
+
+    assert rings(queue) == 2
+
+
+def test_a_broker_that_does_not_answer_is_asked_once_by_a_burst(frozen):
+    assert not doorbell.ring_once(bell)
+    assert was_called(frozen)
+
+    assert not doorbell.ring_once(bell)
+
+    assert not was_called(frozen)
+
+
+def test_a_ring_that_reached_nobody_is_no_ring(queue, monkeypatch):
+    doorbell.answer(bell)
+    with monkeypatch.context() as patch:
+        patch.setattr(doorbell, "ring", lambda _: False)
+        assert not doorbell.ring_once(bell)
+
+    assert doorbell.ring_once(bell)
+
+    assert rings(queue) == 1
 
 
 def test_a_frozen_broker_ends_the_ring_and_raises_nothing(frozen):

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders.executions import Sum, executed, totals
+from orders.executions import (
+    Extent,
+    Sum,
+    cancelled_but_executed,
+    cancelled_but_executed_together,
+    executed,
+    totals,
+)
+from orders.lifecycle import CANCELLED_EXECUTED
 
 DAY, LATER = date(2026, 3, 3), date(2026, 3, 4)
 LONG = "9" * 63 + "." + "0" * 26 + "1"
@@ -153,6 +161,50 @@ def test_the_orders_of_a_portfolio_order_are_added_up_by_side_and_currency():
     assert whole.fees == (Sum("", "2.5", "EUR"),)
     assert whole.taxes == (Sum("", "0.30", "EUR"), Sum("", "", "GBP"))
     assert (whole.settled, whole.settling, whole.mixed, whole.unknown) == (1, 4, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("order", "trades", "extent"),
+    [
+        (Order("CANCELLED"), [Trade(), Trade("60.000")], Extent.FULLY),
+        (Order("CANCELLED", "100.0"), [Trade("100")], Extent.FULLY),
+        (Order("CANCELLED"), [Trade()], Extent.PARTLY),
+        (Order("CANCELLED"), [Trade(), Trade("60", status="CANCELLED")], Extent.PARTLY),
+        (Order("CANCELLED"), [Trade("100", status="CANCELLED")], Extent.NOTHING),
+        (Order("CANCELLED"), [], Extent.NOTHING),
+        (Order("CANCELLED", ""), [Trade()], Extent.PARTLY),
+        # For an amount of money: the quantity is what was executed, so the amounts tell.
+        (Order("CANCELLED", "40", "100"), [Trade()], Extent.FULLY),
+        (Order("CANCELLED", "40", "100.01"), [Trade()], Extent.PARTLY),
+        (Order("CANCELLED", "40", "100"), [Trade(cash_amount="")], Extent.PARTLY),
+        (Order("CANCELLED", "40", "100"), [Trade(currency="USD")], Extent.PARTLY),
+        (Order("FILLED"), [Trade("100")], Extent.NOTHING),
+        (Order("PROCESSING"), [Trade("100")], Extent.NOTHING),
+    ],
+)
+def test_a_cancelled_order_says_whether_it_was_executed_all_the_same(order, trades, extent):
+    assert cancelled_but_executed(order, executed(order, trades)) is extent
+
+
+@pytest.mark.parametrize(
+    ("status", "problems", "told", "extent"),
+    [
+        ("CANCELLED", CANCELLED_EXECUTED, [("CANCELLED", "100"), ("FILLED", "100")], Extent.FULLY),
+        ("CANCELLED", CANCELLED_EXECUTED, [("FILLED", "")], Extent.FULLY),
+        ("CANCELLED", 0, [("CANCELLED", "100"), ("CANCELLED", "40")], Extent.PARTLY),
+        ("CANCELLED", 0, [("CANCELLED", "100"), ("CANCELLED", "")], Extent.PARTLY),
+        ("CANCELLED", 0, [("CANCELLED", "")], Extent.NOTHING),
+        ("CANCELLED", 0, [], Extent.NOTHING),
+        ("FILLED", 0, [("CANCELLED", "100")], Extent.NOTHING),
+    ],
+)
+def test_a_cancelled_portfolio_order_says_how_much_of_it_was_executed(
+    status, problems, told, extent
+):
+    orders = [(Order(word), [Trade(quantity)] if quantity else []) for word, quantity in told]
+    known = [(order, executed(order, trades)) for order, trades in orders]
+
+    assert cancelled_but_executed_together(status, problems, known) is extent
 
 
 AMOUNTS = st.from_regex(r"\d{1,63}(\.\d{1,27})?", fullmatch=True, alphabet="0123456789.")

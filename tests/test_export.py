@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from backoffice.database import snapshot
 from orders import journal, projection
-from orders.export import files
+from orders.export import files, selection
 from orders.export.selection import Selection
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, PortfolioOrder
@@ -53,12 +53,12 @@ def read(exported, **how):
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def history(selection=None, **how):
-    return read(files.order_history(selection or Selection.everything(), **how))
+def history(chosen=None, **how):
+    return read(files.order_history(chosen or Selection.everything(), **how))
 
 
-def orders(selection=None):
-    return read(files.orders(selection or Selection.everything()))
+def orders(chosen=None):
+    return read(files.orders(chosen or Selection.everything()))
 
 
 @pytest.fixture
@@ -243,6 +243,75 @@ def test_single_orders_can_be_selected_though_they_have_a_portfolio_order(story)
 
     assert {row["order_id"] for row in rows} == {str(A)}
     assert {row["portfolio_order_status"] for row in rows} == {"PROCESSING"}
+
+
+def place_in_the_way(*, known, unknown, alone):
+    """Record orders of portfolio orders that are here and that are not, and orders of none: two of each."""
+    for name in known:
+        receive(event("PORTFOLIO_ORDER.NEW", portfolio_order(name=name)))
+    for name in [*known, *unknown, *alone]:
+        for n in "12":
+            parent = name if name not in alone else None
+            receive(event("ORDER.NEW", order(f"{name} {n}", parent=parent)))
+            processing = order(f"{name} {n}", "PROCESSING", 3, parent=parent)
+            receive(event("ORDER.PROCESSING", processing))
+
+
+def place_of(row):
+    """Return what a history file is sorted by; the orders without a portfolio order stand at the end."""
+    return not row["portfolio_order_id"], row["portfolio_order_id"], int(row["sequence"])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_rows_of_a_history_are_numbered_once_and_sorted_though_a_portfolio_order_is_unknown(
+    size, monkeypatch
+):
+    monkeypatch.setattr(selection, "BATCH", size)
+    monkeypatch.setattr(selection, "BATCH_OF_ORDERS", size)
+    place_in_the_way(known=["K1", "K2", "K3"], unknown=["U1", "U2", "U3"], alone=["N1", "N2"])
+
+    for rows in (history(), history(transitions_only=True)):
+        places = [place_of(row) for row in rows]
+        assert places == sorted(set(places))
+        by_parent: dict[str, list[dict[str, str]]] = {}
+        for row in rows:
+            by_parent.setdefault(row["portfolio_order_id"], []).append(row)
+        assert len(by_parent) == 7
+        for parent, of_parent in by_parent.items():
+            assert [int(row["sequence"]) for row in of_parent] == [*range(1, len(of_parent) + 1)]
+            if parent:  # one history: in the order in which things happened
+                happened = [row["occurred_at"] for row in of_parent]
+                assert happened == sorted(happened)
+    assert len({row["order_id"] for row in history()}) == 17  # 16 orders, and the level above
+
+
+@pytest.mark.django_db
+def test_the_orders_file_is_sorted_by_portfolio_order_whether_or_not_that_is_known(monkeypatch):
+    monkeypatch.setattr(selection, "BATCH", 2)
+    place_in_the_way(known=["K1", "K2", "K3"], unknown=["U1", "U2", "U3"], alone=["N1", "N2"])
+
+    rows = [
+        (not row["portfolio_order_id"], row["portfolio_order_id"], row["order_id"])
+        for row in orders()
+    ]
+
+    assert rows == sorted(set(rows))
+    assert len(rows) == 16
+
+
+@pytest.mark.django_db
+def test_rows_of_single_orders_of_one_portfolio_order_are_numbered_once(story):
+    place_in_the_way(known=["K1", "K2"], unknown=["U1"], alone=["N1"])
+
+    rows = history(Selection.of_orders(Order.objects.all()))
+
+    places = [place_of(row) for row in rows]
+    assert places == sorted(set(places))
+    assert {row["level"] for row in rows} == {"order"}
+    assert {
+        row["portfolio_order_status"] for row in rows if row["portfolio_order_id"] == named("K1")
+    } == {"NEW"}
 
 
 def test_files_of_adjoining_times_share_nothing_and_miss_nothing(story):

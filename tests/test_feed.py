@@ -53,9 +53,16 @@ def test_the_tiles_tell_of_the_last_webhook_and_of_what_waits_for_people(client)
 
     found = tiles(client.get(TODAY))
 
-    assert found["Last webhook"][0] == "just now 14 in 24 h, p95 delay 4 min 59 s"
-    assert found["Problem events"][0] == "4 1 quarantined, 2 refused, 1 unreadable"
-    assert found["Problem events"][1]
+    assert found["Last webhook"][0] == "just now Events (24 h) 14 p95 delay 4 min 59 s"
+    said = "2 In quarantine 1 Unreadable (24 h) 1 Refused (24 h) 2"
+    assert found["Webhook problems"][0] == said
+    assert found["Webhook problems"][1]
+
+
+def test_what_was_refused_is_counted_and_is_no_reason_to_look_for_anybody_can_send_it(client):
+    deliver(verdict=Verdict.REFUSED)
+
+    assert tiles(client.get(TODAY))["Webhook problems"][:2] == ("0 Refused (24 h) 1 none", False)
 
 
 def test_only_what_upstream_signed_is_a_webhook(client):
@@ -68,23 +75,16 @@ def test_only_what_upstream_signed_is_a_webhook(client):
 def test_an_event_without_orders_is_a_sign_of_life(client):
     deliver()
 
-    assert tiles(client.get(TODAY))["Last webhook"][0] == "just now 0 in 24 h"
+    assert tiles(client.get(TODAY))["Last webhook"][0] == "just now"
     assert "No webhook received yet" not in words(client.get(TODAY))
 
 
-@pytest.mark.parametrize(
-    ("problem", "path"),
-    [
-        (Verdict.REFUSED, "/admin/webhooks/delivery/?verdict=REFUSED"),
-        (Verdict.UNREADABLE, "/admin/webhooks/delivery/?verdict=UNREADABLE"),
-    ],
-)
-def test_where_only_deliveries_are_bad_the_tile_leads_to_them(client, problem, path):
-    deliver(verdict=problem)
+def test_where_only_deliveries_are_bad_the_tile_leads_to_them(client):
+    deliver(verdict=Verdict.UNREADABLE)
 
-    url = tiles(client.get(TODAY))["Problem events"][2]
+    url = tiles(client.get(TODAY))["Webhook problems"][2]
 
-    assert url == path
+    assert url.startswith("/admin/webhooks/delivery/?verdict=UNREADABLE&received=")
     assert len(client.get(url).context["cl"].result_list) == 1
 
 
@@ -115,11 +115,13 @@ def test_the_strip_shows_each_half_hour_as_it_was(client):
 
     page = html(client.get(TODAY))
 
-    assert "<title>09:00 to 09:30: 3 applied</title>" in page  # in Berlin
-    assert "<title>09:30 to 10:00: 1 quarantined</title>" in page
-    assert "<title>10:00 to 10:30: 1 no change</title>" in page
+    assert "<title>09:00 to 09:30: Applied 3</title>" in page  # in Berlin
+    assert "<title>09:30 to 10:00: Quarantined 1</title>" in page
+    assert "<title>10:00 to 10:30: No change 1</title>" in page
     assert "<title>08:30 to 09:00: nothing received</title>" in page
-    assert "2 all well, 1 with something quarantined or refused, 45 without any" in page
+    assert (
+        "2 without problems, 1 with something quarantined or refused, 45 without webhooks" in page
+    )
 
 
 def test_the_outcomes_are_counted_with_what_they_mean(client):
@@ -132,7 +134,7 @@ def test_the_outcomes_are_counted_with_what_they_mean(client):
 
     assert "Applied changed an order 2" in text
     assert "No change repeated, or older than what we knew 1" in text
-    assert "Quarantined stored, could not be applied; nothing else was held up 1" in text
+    assert "Quarantined stored, could not be applied; no other event was delayed 1" in text
     assert "Refused signature check failed 1" in text
     assert "Unreadable" not in text
 

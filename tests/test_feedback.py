@@ -57,10 +57,10 @@ NEW = Change("DE0007164600", "", "NEW")
         ),
         (
             Result(Verdict.BUSY, asking_since=NOW - timedelta(seconds=4)),
-            "Already being asked, since 4 s",
+            "Already being checked, since 4 s",
         ),
         (Result(Verdict.NOT_FOUND), "Not found at the broker, nothing changed"),
-        (Result(Verdict.SKIPPED), "Nothing to ask now"),
+        (Result(Verdict.SKIPPED), "No check is due now"),
     ],
 )
 def test_people_are_told_in_a_sentence_what_their_refetch_came_to(result, said):

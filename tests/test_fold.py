@@ -7,13 +7,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders.fold import Fact, Listing, announce, fold, fold_listing, link, misses, settle
+from orders.fold import (
+    Fact,
+    Listing,
+    announce,
+    fold,
+    fold_listing,
+    keep_list,
+    link,
+    misses,
+    settle,
+)
 from orders.lifecycle import CONFLICT, ORDER_RANK, Kind
 from orders.models import Order, PortfolioOrder
 from tests.stories import START, named
 
 PK, P, Q = (UUID(named(name)) for name in "APQ")
 
+FLOWS = ["API", "PORTFOLIO", ""]
+# Every attribute may contradict another fact's; one that is missing was not said.
+FIXED = {
+    "side": st.sampled_from(["BUY", "SELL", ""]),
+    "currency": st.sampled_from(["EUR", "USD", ""]),
+    "client_reference": st.sampled_from([str(P), str(Q), "mine", ""]),
+    "initiation_flow": st.sampled_from(FLOWS),
+    "created_at": st.sampled_from([START, START + timedelta(seconds=1), None]),
+}
+CURRENT = {
+    "quantity": st.sampled_from(["1", "2", ""]),
+    "cancellation_reason": st.sampled_from(["CANCELLED_BY_CLIENT", ""]),
+}
 words = st.sampled_from([*ORDER_RANK, "REOPENED", "SUSPENDED"])
 facts = st.builds(
     Fact,
@@ -23,21 +46,28 @@ facts = st.builds(
     version=st.integers(0, 3).map(lambda seconds: START + timedelta(seconds=seconds)),
     is_answer=st.booleans(),
     tie=st.uuids().map(str),
-    fixed=st.just({"side": "BUY", "instrument_id": "IE00B3XXRP09"}) | st.just({}),
-    current=st.decimals(0, 9, places=2).map(lambda number: {"quantity": str(number)}),
+    fixed=st.fixed_dictionaries({}, optional=FIXED),
+    current=st.fixed_dictionaries({}, optional=CURRENT),
 )
 listings = st.builds(
     Listing,
     order_id=st.just(PK),
     portfolio_order_id=st.sampled_from([P, Q]),
     status=words,
-    side=st.just("BUY"),
+    side=st.sampled_from(["BUY", "SELL", "x\ny z", ""]),
+    fact=st.sampled_from(["1 a", "1 b", "3 a"]),
+)
+told_of_one = st.lists(
+    facts | listings,
+    max_size=7,
+    unique_by=lambda it: it.key if isinstance(it, Fact) else it,  # a key is that of one fact
 )
 
 
 def folded(told):
     order = Order(pk=PK)
     for it in told:
+        keep_list(order)
         if isinstance(it, Fact):
             fold(order, it)
             link(order)
@@ -60,7 +90,7 @@ def shown(*told):
     return row.status
 
 
-@given(told=st.lists(facts | listings, max_size=7), data=st.data())
+@given(told=told_of_one, data=st.data())
 def test_facts_and_listings_give_the_same_state_in_any_order_however_often(told, data):
     again = data.draw(st.lists(st.sampled_from(told), max_size=4)) if told else []
 
@@ -70,6 +100,17 @@ def test_facts_and_listings_give_the_same_state_in_any_order_however_often(told,
 @given(told=st.lists(facts, min_size=1, max_size=6))
 def test_the_state_is_the_greatest_fact(told):
     assert folded(told)["status"] == max(told, key=lambda it: it.key).status
+
+
+@given(told=told_of_one)
+def test_each_attribute_is_that_of_the_greatest_fact_that_gives_it(told):
+    row, own = folded(told), sorted(it.key for it in told if isinstance(it, Fact))
+    by_key = {it.key: it for it in told if isinstance(it, Fact)}
+
+    for name in {*FIXED, *CURRENT} - {"side"}:  # lines of lists give a side, too
+        said = [{**by_key[key].fixed, **by_key[key].current} for key in own]
+        given = [it[name] for it in said if name in it and (name in CURRENT or it[name])]
+        assert row[name] == (given[-1] if given else vars(Order())[name]), name
 
 
 @pytest.mark.parametrize(
@@ -113,6 +154,39 @@ def test_a_listing_counts_above_own_facts_only_and_until_one_of_its_rank_comes()
     fold(order, Fact(Kind.ORDER, PK, "CANCELLED", later, is_answer=False, tie="u"))
 
     assert order.status == "CANCELLED"
+
+
+def test_a_fixed_attribute_that_facts_contradict_is_that_of_the_greatest_that_has_it():
+    told = [
+        fact("NEW", 0, currency="EUR"),
+        fact("PROCESSING", 3, currency="USD"),
+        fact("FILLED", 5),
+    ]
+
+    for arrival in permutations(told):
+        row = PortfolioOrder(pk=P)
+        for it in arrival:
+            fold(row, it)
+        assert (row.status, row.currency) == ("FILLED", "USD")
+
+
+def test_an_order_that_names_no_parent_any_more_belongs_to_the_one_that_lists_it():
+    order = Order(pk=PK)
+    link(order, P)
+    for seconds, flow in enumerate(["PORTFOLIO", "API"]):
+        named_by = {"client_reference": str(Q), "initiation_flow": flow}
+        version = START + timedelta(seconds=seconds)
+        fold(order, Fact(Kind.ORDER, PK, "NEW", version, is_answer=False, tie="t", fixed=named_by))
+        link(order)
+        assert order.portfolio_order_id == (Q if flow == "PORTFOLIO" else P)
+
+
+def test_an_order_written_by_an_earlier_release_stays_where_it_is_listed():
+    order = Order(pk=PK, portfolio_order_id=P)  # only a list can have said so
+    keep_list(order)
+    link(order, Q)
+
+    assert order.portfolio_order_id == min(P, Q)
 
 
 def test_an_order_belongs_to_the_one_it_names_before_the_least_that_lists_it():

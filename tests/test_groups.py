@@ -30,9 +30,10 @@ VIEW = {
                 "webhooks.replay_delivery",
                 "orders.reconcile",
                 "webhooks.manage_subscription",
+                "orders.view_staffaction",
             },
         ),
-        ("Auditor", {"orders.export_history", "orders.view_payload"}),
+        ("Auditor", {"orders.export_history", "orders.view_payload", "orders.view_staffaction"}),
         (
             "Trader",
             {

@@ -22,7 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backoffice.http_signatures import (
+    Address,
     Message,
+    MisfitError,
     PrivateKey,
     PublicKey,
     SignatureError,
@@ -37,7 +39,8 @@ from backoffice.http_signatures import (
     signature_base,
     verify,
 )
-from backoffice.http_signatures.base import check_digest, digest_of
+from backoffice.http_signatures.base import check_digest, digest_of, fields_of
+from backoffice.http_signatures.candidates import bases
 from backoffice.http_signatures.parameters import read_inputs, read_signatures, write_params
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -527,6 +530,206 @@ def test_the_keys_a_message_names_can_be_read_before_it_is_verified() -> None:
     inputs = 'a=("@method");keyid="k1", b=();keyid="k2";x, c=("date");keyid="k1"'
 
     assert key_ids(with_headers(DELIVERY, **{"signature-input": inputs})) == ["k1", "k2"]
+
+
+# What a proxy may do to a delivery on its way
+
+
+FRAMED = {**DELIVERY.headers, "Transfer-Encoding": "chunked", "Expect": "100-continue"}
+
+
+@pytest.mark.parametrize("version", list(Version))
+@pytest.mark.parametrize(
+    ("covered", "lost"),
+    [
+        (["content-length"], ["content-length"]),
+        (["transfer-encoding"], ["transfer-encoding"]),
+        (["content-length", "transfer-encoding"], ["content-length", "transfer-encoding"]),
+        (["expect"], ["expect"]),
+        (["content-length"], ["content-length", "digest"]),
+    ],
+)
+def test_a_covered_header_that_follows_from_the_body_may_be_lost_on_the_way(
+    covered: list[str], lost: list[str], version: Version
+) -> None:
+    message = replace(DELIVERY, headers=FRAMED)
+    sent = signed_over(
+        ["@method", "@path", version.digest_header, *covered], message=message, version=version
+    )
+    for name in lost:
+        sent = without_header(sent, name)
+
+    assert verify(sent, known).version is version
+    with pytest.raises(SignatureError):
+        verify(replace(sent, body=DELIVERY.body + b" "), known)
+
+
+def test_the_length_of_an_empty_body_is_known_too() -> None:
+    message = Message("POST", "/hook", "", {"content-length": "0"}, b"")
+    sent = signed(message)
+
+    assert verify(without_header(sent, "content-length"), known)
+    with pytest.raises(SignatureError):
+        verify(replace(without_header(sent, "content-length"), body=b"{}"), known)
+
+
+@pytest.mark.parametrize("length", ["0014", "014", "14,14", "14, 14", ""])
+def test_another_spelling_of_the_right_length_fits(length: str) -> None:
+    assert verify(with_headers(signed(), **{"Content-Length": length}), known)
+
+
+@pytest.mark.parametrize("length", ["13", "15", "-14", "14, 15"])
+def test_a_length_that_is_not_that_of_the_body_does_not_fit(length: str) -> None:
+    with pytest.raises(SignatureError):
+        verify(with_headers(signed(), **{"Content-Length": length}), known)
+
+
+@pytest.mark.parametrize("name", ["accept", "content-type", "x-trace"])
+def test_a_covered_header_that_follows_from_nothing_may_not_be_lost(name: str) -> None:
+    message = with_headers(DELIVERY, **{"x-trace": "1"})
+    sent = signed_over(["@method", "@path", "digest", name], message=message)
+
+    with pytest.raises(SignatureError, match=f"covers {name}, which the request does not have"):
+        verify(without_header(without_header(sent, name), "content-length"), known)
+
+
+SPELLINGS = [
+    ("a, b", "a,b"), ("a,b", "a, b"), ("a, b", "a ,  b"), ("a;q=1, b", "a;q=1,b"),
+    ("a;q=1,b;q=2", "a; q=1, b; q=2"), ("a; q=1, b", "a;q=1,b"), ("a", "a,a"), ("a, b", "a, b, a, b"),
+    ("a b", "a  b"), ('text; x="a,b;c", d', 'text;x="a,b;c",d'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sent", "came"), SPELLINGS)
+def test_a_header_that_a_proxy_joined_repeated_or_spaced_otherwise_fits(
+    sent: str, came: str
+) -> None:
+    message = signed(with_headers(DELIVERY, via=sent))
+
+    assert verify(with_headers(message, via=came), known)
+
+
+@pytest.mark.parametrize("came", ["a, c", "b, a", "a", "ab", 'a, "b"', "A, B"])
+def test_a_header_with_other_words_does_not_fit(came: str) -> None:
+    with pytest.raises(SignatureError):
+        verify(with_headers(signed(with_headers(DELIVERY, via="a, b")), via=came), known)
+
+
+def test_space_inside_of_quotes_is_never_changed() -> None:
+    message = signed(with_headers(DELIVERY, via='x="a,b"'))
+
+    with pytest.raises(SignatureError):
+        verify(with_headers(message, via='x="a, b"'), known)
+
+
+def test_several_changes_at_once_fit_too() -> None:
+    message = signed(with_headers(DELIVERY, via="a, b", Accept="x,y"))
+    changed = with_headers(message, via="a,b", Accept="x, y")
+
+    assert verify(without_header(changed, "content-length"), known)
+
+
+@pytest.mark.parametrize("name", ["signature-input", "signature"])
+def test_a_signature_header_that_a_proxy_repeated_is_read_once(name: str) -> None:
+    message = signed()
+
+    assert verify(
+        with_headers(message, **{name: f"{message.headers[name]},{message.headers[name]}"}), known
+    )
+
+
+def test_parameters_that_a_proxy_spaced_otherwise_fit() -> None:
+    message = signed()
+    spaced = message.headers["signature-input"].replace(";", "; ").replace("(", "( ")
+
+    assert verify(with_headers(message, **{"signature-input": spaced}), known)
+
+
+def test_no_message_has_more_candidates_than_the_limit() -> None:
+    message = with_headers(DELIVERY, **{f"x-{n}": "a,b, c;d" for n in range(20)})
+    sent = signed_over(
+        ["@method", "@path", "digest", *(f"x-{n}" for n in range(20))], message=message
+    )
+    (signed_input,) = read_inputs(sent.headers["signature-input"])
+
+    found = list(bases(sent, fields_of(sent), signed_input, PUBLIC))
+
+    assert len(found) == len({base for _, base in found}) == 32
+
+
+# The public address as a second candidate
+
+PUBLIC = Address.parse("https://Desk.example.com/desk/webhooks/investment-api")
+AT_PUBLIC = replace(
+    with_headers(DELIVERY, Host="desk.example.com"),
+    path="/desk/webhooks/investment-api",
+    scheme="https",
+)
+
+
+def moved(message: Message, **headers: str) -> Message:
+    """Return the message as a proxy hands it on that strips the prefix and sends its own Host."""
+    return with_headers(
+        replace(message, path=DELIVERY.path, scheme=""), Host="10.0.0.7:8000", **headers
+    )
+
+
+@pytest.mark.parametrize(
+    "component", ["@path", "@authority", "@request-target", "@target-uri", "@scheme", "host"]
+)
+def test_a_delivery_signed_for_the_public_address_fits_where_a_proxy_changed_prefix_and_host(
+    component: str,
+) -> None:
+    covered = list(dict.fromkeys(["@method", "@path", "digest", component]))
+    sent = signed_over(covered, message=AT_PUBLIC)
+
+    assert verify(moved(sent), known, public=PUBLIC)
+    for other in (None, Address.parse("https://desk.example.com/other/webhooks/investment-api")):
+        with pytest.raises(SignatureError):
+            verify(moved(sent), known, public=other)
+
+
+def test_a_delivery_signed_for_where_it_arrived_fits_whatever_the_public_address_is() -> None:
+    sent = signed_over(["@method", "@path", "@authority", "digest"])
+
+    assert verify(sent, known, public=PUBLIC)
+
+
+@pytest.mark.parametrize("host", ["desk.example.com", "desk.example.com:443"])
+def test_the_default_port_may_be_named_or_not(host: str) -> None:
+    sent = signed_over(
+        ["@method", "@path", "@authority", "digest"], message=with_headers(AT_PUBLIC, Host=host)
+    )
+
+    assert verify(moved(sent), known, public=PUBLIC)
+
+
+def test_the_public_address_may_end_in_the_slash_that_the_setting_is_read_without() -> None:
+    sent = signed_over(
+        ["@method", "@path", "digest"], message=replace(AT_PUBLIC, path=f"{AT_PUBLIC.path}/")
+    )
+
+    assert verify(moved(sent), known, public=PUBLIC)
+
+
+def test_a_query_of_the_public_address_that_a_proxy_drops_fits() -> None:
+    public = Address.parse(f"{PUBLIC}?source=broker")
+    sent = signed_over(
+        ["@method", "@path", "@query", "digest"],
+        message=replace(AT_PUBLIC, query="source=broker"),
+    )
+
+    assert verify(replace(moved(sent), query=""), known, public=public)
+    with pytest.raises(SignatureError):
+        verify(replace(moved(sent), query=""), known, public=PUBLIC)
+
+
+def test_what_fits_at_no_address_is_told_apart_from_what_is_wrong_in_itself() -> None:
+    with pytest.raises(MisfitError):
+        verify(moved(signed(AT_PUBLIC)), known)
+    with pytest.raises(SignatureError) as found:
+        verify(replace(moved(signed(AT_PUBLIC)), body=b"x"), known, public=PUBLIC)
+    assert not isinstance(found.value, MisfitError)
 
 
 # The parser

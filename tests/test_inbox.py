@@ -6,21 +6,26 @@ from bisect import bisect
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from backoffice import database
 from backoffice.http_signatures import Message, Verified, Version
+from backoffice.limits import ROLES
 from orders import journal, projection
 from orders.models import JournalEntry, Outcome, PortfolioOrder
 from tests import stories
-from tests.signed import envelope, post, sample
-from webhooks import inbox
+from tests.signed import envelope, post, publish, sample
+from webhooks import body as bodies
+from webhooks import inbox, reading, refusals
 from webhooks.models import Delivery, Verdict
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -32,16 +37,21 @@ pytestmark = pytest.mark.django_db
 
 def body_of(delivery):
     """Return the body as it is in the database."""
-    body = Delivery.objects.get(pk=delivery.pk).body
-    assert body is not None
-    return bytes(body)
+    return reading.raw_body_of(Delivery.objects.get(pk=delivery.pk))
 
 
-def receive(body, now=NOW):
+def store(body, now=NOW, **headers):
     """Store the bytes ``body`` as a delivery whose signature was found good."""
     signature = Verified("a key", NOW, None, "n", ("@method", "@path"), Version.V6, "sig1")
-    message = Message("POST", "/", "", {}, body)
+    message = Message("POST", "/", "", headers, body)
     return inbox.receive(message, signature=signature, now=now)
+
+
+def receive(body, now=NOW, **headers):
+    """Store a delivery and read the inbox; return the delivery as it is then."""
+    delivery = store(body, now, **headers)
+    reading.read_next(now=now)
+    return Delivery.objects.get(pk=delivery.pk)
 
 
 def event(**changes):
@@ -60,7 +70,8 @@ def test_an_envelope_a_bare_event_and_a_bare_list_are_read():
         delivery = receive(body)
 
         assert (delivery.verdict, delivery.events) == (Verdict.ACCEPTED, 1)
-    assert JournalEntry.objects.filter(outcome=Outcome.PENDING).count() == 3
+    assert JournalEntry.objects.count() == 3
+    assert not JournalEntry.objects.filter(outcome=Outcome.PENDING).exists()
 
 
 @pytest.mark.parametrize("body", [b'{"payload": []}', b"[]"])
@@ -136,9 +147,8 @@ def test_one_event_that_cannot_be_read_is_quarantined_and_its_neighbours_go_on(m
     delivery = receive(json.dumps([event(), member, event()]).encode())
 
     assert (delivery.verdict, delivery.events) == (Verdict.ACCEPTED, 3)
-    bad = JournalEntry.objects.get(outcome=Outcome.QUARANTINED)
-    assert bad.message
-    assert JournalEntry.objects.filter(outcome=Outcome.PENDING).count() == 2
+    assert JournalEntry.objects.get(outcome=Outcome.QUARANTINED).message
+    assert not JournalEntry.objects.filter(outcome=Outcome.PENDING).exists()
 
 
 def nested_event(place, depth):
@@ -158,8 +168,8 @@ def test_an_event_of_any_depth_is_stored(place):
 
 def is_read(body):
     try:
-        inbox.events_in(body)
-    except inbox.UnreadableBodyError:
+        bodies.events_in(body)
+    except bodies.UnreadableBodyError:
         return False
     return True
 
@@ -209,40 +219,74 @@ def test_the_first_delivery_of_one_event_twice_in_a_body_is_its_own_repeat():
     assert (delivery.events, delivery.repeats) == (2, 1)
 
 
+def test_a_stored_delivery_waits_unread_and_nothing_of_it_is_in_the_journal():
+    delivery = store(envelope(event()))
+
+    kept = Delivery.objects.unread().get()
+    assert (kept.pk, kept.verdict, kept.events) == (delivery.pk, Verdict.ACCEPTED, 0)
+    assert not JournalEntry.objects.exists()
+
+
+def test_a_delivery_is_stored_with_one_statement():
+    with CaptureQueriesContext(connection) as queries:
+        store(envelope(*many(100)))
+
+    assert len(queries) == 1
+
+
+def fail_to_record(monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(journal, "store", fail)
+
+
 def test_events_that_cannot_be_recorded_are_kept_as_bytes_and_do_not_hold_up_the_feed(monkeypatch):
-    def fail(*args, **kwargs):
-        JournalEntry.objects.create(source="nonsense", occurred_at=NOW, recorded_at=NOW)
+    real = journal.store
 
-    monkeypatch.setattr(journal, "record_events", fail)
-    body = envelope(event())
+    def fail(fresh):
+        if any(b"poison" in entry.payload for entry in fresh.new):
+            JournalEntry.objects.create(source="nonsense", occurred_at=NOW, recorded_at=NOW)
+        return real(fresh)
 
-    delivery = receive(body)
+    monkeypatch.setattr(journal, "store", fail)
+    body = envelope(event(note="poison"))
+    bad, good = store(body), store(envelope(event()))
 
-    kept = Delivery.objects.get()  # the first attempt was rolled back
-    assert (kept.pk, kept.verdict, body_of(kept)) == (delivery.pk, Verdict.UNREADABLE, body)
+    reading.read_next(now=NOW)
+
+    kept = Delivery.objects.get(pk=bad.pk)
+    assert (kept.verdict, kept.read_at, body_of(kept)) == (Verdict.UNREADABLE, NOW, body)
     assert kept.reason.startswith("its events cannot be recorded: IntegrityError")
+    assert JournalEntry.objects.get().delivery_id == good.pk
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError("the connection is lost"),
+        OperationalError("no such column: journal.news"),
+        IntegrityError("NOT NULL constraint failed: orders_journalentry.news"),
+        MemoryError(),
+        SoftTimeLimitExceeded(),
+    ],
+)
+def test_what_is_not_the_fault_of_a_delivery_leaves_it_unread(monkeypatch, error):
+    store(envelope(event()))
+    fail_to_record(monkeypatch, error)
+
+    with pytest.raises(type(error)):
+        reading.read_next(now=NOW)
+
+    assert Delivery.objects.unread().count() == 1
 
 
 def test_a_delivery_with_more_events_than_the_database_takes_at_once_does_not_hold_up_the_feed(
     monkeypatch,
 ):
-    def fail(*args, **kwargs):
-        raise OperationalError("too many SQL variables")
-
-    monkeypatch.setattr(journal, "record_events", fail)
+    fail_to_record(monkeypatch, OperationalError("too many SQL variables"))
 
     assert receive(envelope(event())).verdict == Verdict.UNREADABLE
-
-
-def test_a_database_that_cannot_take_anything_now_is_told_to_the_caller(monkeypatch):
-    def fail(*args, **kwargs):
-        raise OperationalError("the connection is lost")
-
-    monkeypatch.setattr(journal, "record_events", fail)
-
-    with pytest.raises(OperationalError):
-        receive(envelope(event()))
-    assert not Delivery.objects.exists()
 
 
 def statements(number):
@@ -255,19 +299,30 @@ def statements(number):
 def test_the_number_of_statements_does_not_grow_with_the_number_of_events():
     few, all_ = statements(1), statements(500)
 
-    # The delivery, a look for known events, the entries, the beginning and end of the transaction.
-    assert few == 5
+    # The delivery; then the claim, the bodies, a look for known events, the rows, the entries, the deliveries.
+    assert few <= 19
     # SQLite takes 999 parameters in one statement, PostgreSQL takes arrays.
     assert all_ == few if ON_POSTGRESQL else all_ <= few + 16
+
+
+def test_the_number_of_statements_does_not_grow_with_the_number_of_deliveries():
+    def statements_for(number):
+        for one in many(number):
+            store(envelope(one))
+        with CaptureQueriesContext(connection) as queries:
+            assert reading.read_next(now=NOW).read == number
+        return len(queries)
+
+    assert statements_for(2) == statements_for(50) if ON_POSTGRESQL else statements_for(50) < 20
 
 
 def test_at_most_sixty_refused_deliveries_a_minute_are_kept():
     message = Message("POST", "/", "", {"Signature": "x", "Cookie": "secret"}, b"body")
     for second in range(70):
-        inbox.refuse(message, "no", now=NOW + timedelta(milliseconds=second))
+        refusals.refuse(message, "no", now=NOW + timedelta(milliseconds=second))
     assert Delivery.objects.count() == 60
 
-    inbox.refuse(message, "no", now=NOW + timedelta(minutes=2))
+    refusals.refuse(message, "no", now=NOW + timedelta(minutes=2))
     assert Delivery.objects.count() == 61
 
 
@@ -279,7 +334,7 @@ def test_a_refused_delivery_keeps_its_signature_headers_and_neither_body_nor_cre
         "Authorization": "Bearer secret",
         "Cookie": "sessionid=secret",
     }
-    inbox.refuse(Message("POST", "/", "", headers, b"personal"), "because", now=NOW)
+    refusals.refuse(Message("POST", "/", "", headers, b"personal"), "because", now=NOW)
 
     kept = Delivery.objects.get()
     assert (kept.verdict, kept.reason) == (Verdict.REFUSED, "because")
@@ -308,6 +363,8 @@ def test_overlapping_batches_from_two_threads_store_each_event_once_without_a_de
         thread.start()
     for thread in threads:
         thread.join()
+    while reading.read_next(now=NOW).read:
+        pass
 
     assert answers == [200] * 8
     firsts = JournalEntry.objects.filter(event_id__isnull=False).values_list("event_id", flat=True)
@@ -317,8 +374,33 @@ def test_overlapping_batches_from_two_threads_store_each_event_once_without_a_de
 
 
 def test_a_stored_event_is_applied_by_a_drain():
-    receive(envelope(stories.event("PORTFOLIO_ORDER.NEW", stories.portfolio_order())))
+    store(envelope(stories.event("PORTFOLIO_ORDER.NEW", stories.portfolio_order())))
 
     projection.drain(now=NOW)
 
     assert PortfolioOrder.objects.get().status == "NEW"
+
+
+@pytest.mark.skipif(not ON_POSTGRESQL, reason="SQLite has no server that could go away")
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_is_taken_on_a_new_connection_where_the_server_has_ended_the_old_one(client):
+    publish()
+    connection.ensure_connection()
+    with psycopg.connect(**connection.connection.info.get_parameters()) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+    connection.health_check_enabled = True  # type: ignore[attr-defined]
+    connection.close_if_unusable_or_obsolete()  # as at the begin of each request
+
+    assert post(client, envelope(event())).status_code == 200
+
+
+@pytest.mark.skipif(not ON_POSTGRESQL, reason="SQLite's limits are the client's")
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_is_stored_under_the_limits_of_a_delivery():
+    JournalEntry.objects.exists()  # under those of other work
+
+    with database.limits("delivery"):
+        store(envelope(event()))
+
+    limit = connection.connection.execute("SHOW statement_timeout").fetchone()[0]
+    assert limit == f"{ROLES['delivery'].statement}s"

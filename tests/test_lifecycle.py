@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -60,6 +61,15 @@ def test_nothing_is_asked_about_a_final_portfolio_order(status):
 def test_what_is_doubtful_is_asked_within_a_minute_even_if_final_and_then_less_often(status):
     assert 0.8 * DOUBT <= wait(status, doubtful=True) <= 1.2 * DOUBT
     assert wait(status, 4, doubtful=True) > 10 * DOUBT
+
+
+@pytest.mark.parametrize("status", ["SETTLED", "CANCELLED", "FILLED"])
+def test_what_is_doubtful_at_its_end_is_asked_less_and_less_often_down_to_once_a_day(status):
+    waits = [wait(status, checks, doubtful=True) for checks in range(14)]
+
+    assert [round(later / earlier, 3) for earlier, later in pairwise(waits[:11])] == [2] * 10
+    assert 0.8 * DAY <= waits[-1] <= 1.2 * DAY
+    assert wait("PROCESSING", 13, doubtful=True) <= 1.2 * LONGEST
 
 
 def test_what_settles_or_rests_is_asked_once_a_day():

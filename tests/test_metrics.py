@@ -30,9 +30,9 @@ def record(*events, now=NOW):
     journal.record_events(events, delivery_id=1, now=now)
 
 
-def numbers(client):
+def numbers(scraper):
     """Return what /metrics says of the desk, as {name: value}, with a label's value behind the name."""
-    text = client.get("/metrics").content.decode()
+    text = scraper.get("/metrics").content.decode()
     return {
         " ".join([sample.name.removeprefix("order_desk_"), *sample.labels.values()]): sample.value
         for family in text_string_to_metric_families(text)
@@ -41,7 +41,7 @@ def numbers(client):
     }
 
 
-def test_the_journal_and_the_orders_are_counted(client):
+def test_the_journal_and_the_orders_are_counted(scraper):
     record(event("PORTFOLIO_ORDER.NEW", portfolio_order(name="old")), now=START)
     record(event("PORTFOLIO_ORDER.NEW", portfolio_order(name="new")))
     record(event("PORTFOLIO_ORDER.FILLED", portfolio_order("FILLED", name="done")))
@@ -52,7 +52,7 @@ def test_the_journal_and_the_orders_are_counted(client):
     Order.objects.update(check_after=NOW - timedelta(minutes=1))
     record(event("ORDER.NEW", order("late")), now=NOW - timedelta(seconds=90))
 
-    found = numbers(client)
+    found = numbers(scraper)
 
     assert found["pending"] == 1
     assert found["pending_seconds"] == 90
@@ -64,49 +64,49 @@ def test_the_journal_and_the_orders_are_counted(client):
     assert found["orders_readable"] == 1
 
 
-def test_deliveries_of_the_last_hour_are_counted_by_verdict(client):
+def test_deliveries_of_the_last_hour_are_counted_by_verdict(scraper):
     for minutes, verdict in [(1, "ACCEPTED"), (2, "ACCEPTED"), (3, "REFUSED"), (61, "UNREADABLE")]:
         Delivery.objects.create(received_at=NOW - timedelta(minutes=minutes), verdict=verdict)
 
-    found = numbers(client)
+    found = numbers(scraper)
 
     assert found["deliveries_last_hour accepted"] == 2
     assert found["deliveries_last_hour refused"] == 1
     assert found["deliveries_last_hour unreadable"] == 0
 
 
-def test_the_last_webhook_is_the_last_that_was_signed(client):
-    assert "last_webhook_seconds" not in numbers(client)
+def test_the_last_webhook_is_the_last_that_was_signed(scraper):
+    assert "last_webhook_seconds" not in numbers(scraper)
     Delivery.objects.create(received_at=NOW - timedelta(minutes=5), verdict=Verdict.ACCEPTED)
     Delivery.objects.create(received_at=NOW, verdict=Verdict.REFUSED)
 
-    assert numbers(client)["last_webhook_seconds"] == 300
+    assert numbers(scraper)["last_webhook_seconds"] == 300
 
 
-def test_an_empty_desk_has_numbers_too(client):
-    found = numbers(client)
+def test_an_empty_desk_has_numbers_too(scraper):
+    found = numbers(scraper)
 
     assert found["pending"] == found["pending_seconds"] == found["open"] == 0
 
 
 @pytest.mark.parametrize(("module", "name"), [(metrics, "orders"), (feed_metrics, "feed")])
 def test_a_database_that_does_not_answer_is_a_number_not_an_error(
-    client, monkeypatch, module, name
+    scraper, monkeypatch, module, name
 ):
     def fail(**questions):
         raise OperationalError("the database is starting up")
 
     monkeypatch.setattr(module, "ask", fail)
 
-    found = numbers(client)
+    found = numbers(scraper)
 
     assert found[f"{name}_readable"] == 0
     assert found["feed_readable" if name == "orders" else "orders_readable"] == 1
     assert "pending" not in found or name == "feed"
 
 
-def test_they_cost_one_statement_for_each_app(client):
+def test_they_cost_one_statement_for_each_app(scraper):
     with CaptureQueriesContext(connection) as queries:
-        numbers(client)
+        numbers(scraper)
 
     assert len(queries) == 2

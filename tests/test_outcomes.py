@@ -41,7 +41,7 @@ def test_no_change_names_who_told_it_before_and_when():
     late = FILLED._replace(recorded_at=at(300), outcome="NO_CHANGE")
 
     assert told(late, NEW, poll("FILLED", 100, 200)) == (
-        "No change: we already knew Filled from the poll of 07:03:20."
+        "No change: we already knew Filled from the check of 07:03:20."
     )
     assert told(late, NEW, refetch("FILLED", 100, 200)) == (
         "No change: we already knew Filled from the refetch by mira of 07:03:20."
@@ -53,14 +53,14 @@ def test_the_first_of_several_that_told_it_is_named():
 
     text = told(late, poll("FILLED", 100, 250), poll("FILLED", 100, 200))
 
-    assert text.endswith("from the poll of 07:03:20.")
+    assert text.endswith("from the check of 07:03:20.")
 
 
 def test_a_teller_of_another_day_is_named_with_its_day():
     late = FILLED._replace(recorded_at=at(2 * DAY), outcome="NO_CHANGE")
 
     assert told(late, poll("FILLED", 100, 200)).endswith(
-        "from the poll of 07:03:20 on 22 Nov 2026."
+        "from the check of 07:03:20 on 22 Nov 2026."
     )
 
 
@@ -71,7 +71,7 @@ def test_an_older_status_is_told_from_what_we_knew():
         "No change: it says Processing, but we already knew Filled from the webhook ORDER.FILLED of 07:01:41."
     )
     assert told(late, NEW, poll("PROCESSING", 70, 80), FILLED) == (
-        "No change: we already knew Processing from the poll of 07:01:20."
+        "No change: we already knew Processing from the check of 07:01:20."
     )
 
 
@@ -79,7 +79,7 @@ def test_an_older_status_may_still_add_what_was_not_known_of_it():
     late = PROCESSING._replace(recorded_at=at(300))
 
     assert told(late, NEW, FILLED) == (
-        "Applied: it added what was not known of Processing; "
+        "Applied: it added details of Processing; "
         "we already knew Filled from the webhook ORDER.FILLED of 07:01:41."
     )
 
@@ -99,18 +99,18 @@ def test_filled_and_cancelled_say_which_was_kept_and_that_the_broker_is_asked():
 
     assert told(after, FILLED) == (
         "Applied: it moved the order from Filled to Cancelled. "
-        "Both were reported: the broker is asked which counts."
+        "Both were reported; we ask the broker which is right."
     )
     assert told(before, FILLED) == (
-        "Applied: it says Cancelled, kept Filled from the webhook ORDER.FILLED of 07:01:41. "
-        "Both were reported: the broker is asked which counts."
+        "Applied: it says Cancelled; we kept Filled from the webhook ORDER.FILLED of 07:01:41. "
+        "Both were reported; we ask the broker which is right."
     )
 
 
 def test_a_status_that_nobody_knows_is_said_as_the_broker_wrote_it():
     assert told(webhook("PENDING_APPROVAL", 50, 51), NEW) == (
-        "Applied: PENDING_APPROVAL is a status not known here; "
-        "before it was New from the webhook ORDER.NEW of 07:00:02."
+        "Applied: PENDING_APPROVAL is an unknown status; "
+        "the last known one was New from the webhook ORDER.NEW of 07:00:02."
     )
 
 
@@ -130,7 +130,9 @@ def test_entries_of_one_batch_are_taken_in_the_order_in_which_things_happened():
 
 
 def test_a_repeat_says_that_it_is_applied_once():
-    assert told(again(NEW, 60), NEW) == ("No change: this event came before, and is applied once.")
+    assert told(again(NEW, 60), NEW) == (
+        "No change: a duplicate of an event that was received before."
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_every_outcome_has_a_sentence(outcome, words):
 def test_what_reports_no_status_of_the_object_has_the_plain_sentence():
     execution = entry(P, 5, 6, type="EXECUTION.FILLED", status="FILLED", event_id=uuid4())
 
-    assert told(execution) == "Applied: it changed what we hold of an order."
+    assert told(execution) == "Applied: it updated an order."
     assert told(execution._replace(outcome="NO_CHANGE")) == (
-        "No change: it told nothing that we did not know."
+        "No change: we already knew all of it."
     )

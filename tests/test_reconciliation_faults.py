@@ -252,7 +252,7 @@ def test_a_fault_of_ours_ends_it_instead_of_being_tried_for_ever(upstream, monke
     run = reconcile()
 
     assert run.state == "FAILED"
-    assert run.reason == "It broke down: ZeroDivisionError: division by zero"
+    assert run.reason == "It failed unexpectedly: ZeroDivisionError: division by zero"
 
 
 def test_orders_that_move_on_while_their_account_is_listed_are_counted_once(upstream):

@@ -9,6 +9,7 @@ from django.utils import timezone
 from backoffice.investment_api.client import InvestmentAPI
 from backoffice.sandbox.placements import OrderPlacement, Placement
 from orders import journal, rebuild
+from orders.attributes import AMOUNTS
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
 from orders.reconciliation.models import Scope
 from tests.reconciling import counts, findings, objects, reconcile
@@ -49,6 +50,48 @@ def test_a_dropped_day_of_deliveries_is_repaired_by_one_reconciliation_to_no_dif
     assert first.differing == first.unknown_there == 0
     second = reconcile()
     assert counts(second) == {"compared": objects(upstream), "equal": objects(upstream)}
+
+
+@pytest.mark.parametrize(("scope", "seconds"), [(Scope.WINDOW, 12 * 3600), (Scope.OPEN, 20)])
+def test_amounts_are_compared_as_numbers_and_another_spelling_is_no_difference(
+    upstream, monkeypatch, scope, seconds
+):
+    upstream.market.place_some(5, now=timezone.now())
+    upstream.place_order()
+    receive(upstream.wait(seconds=seconds))
+
+    def respelled(found):
+        """Return an object with one more zero behind each amount."""
+        if isinstance(found, list):
+            return [respelled(it) for it in found]
+        if not isinstance(found, dict):
+            return found
+        return {
+            name: f"{it}0" if name in AMOUNTS and it and "." in it else respelled(it)
+            for name, it in found.items()
+        }
+
+    for name in ("portfolio_orders", "portfolio_order", "orders", "order"):
+        read = getattr(upstream.market, name)
+        monkeypatch.setattr(
+            upstream.market, name, lambda *args, read=read, **more: respelled(read(*args, **more))
+        )
+
+    run = reconcile(scope)
+
+    assert findings(run) == []
+    assert run.compared == run.equal > 5
+    assert not JournalEntry.objects.filter(source="POLL").exists()
+
+
+def test_an_amount_that_differs_as_a_number_is_still_found(upstream):
+    upstream.market.place_some(5, now=timezone.now())
+    receive(upstream.wait(hours=12))
+    held = PortfolioOrder.objects.order_by("pk")[0]
+    PortfolioOrder.objects.filter(pk=held.pk).update(cash_amount=f"{held.cash_amount}1")
+
+    ((_, detail),) = findings(reconcile())
+    assert f"cash amount: {held.cash_amount}1 here, {held.cash_amount} at the broker" in detail
 
 
 def test_what_settled_on_a_day_without_deliveries_is_settled_with_its_executions(upstream):
@@ -100,7 +143,7 @@ def test_an_order_whose_webhooks_were_lost_is_repaired_with_an_entry_that_says_b
     found = run.findings.get(portfolio_order_id=pk)
     assert row.status == upstream.truth(pk)["status"] == "FILLED"
     assert found.verdict == "REPAIRED"
-    assert found.detail.startswith("status: here NEW, there FILLED")
+    assert found.detail.startswith("status: NEW here, FILLED at the broker")
     entry = JournalEntry.objects.get(pk=found.entry_id)
     assert (entry.source, entry.outcome, entry.portfolio_order_id) == ("POLL", "APPLIED", pk)
 
@@ -113,7 +156,7 @@ def test_an_order_unknown_here_is_recorded_with_its_orders(upstream):
 
     children = upstream.truth(pk)["orders"]
     assert counts(run) == {"compared": 1 + len(children), "unknown_here": 1 + len(children)}
-    assert set(findings(run)) == {("UNKNOWN_HERE", "status: there FILLED")}
+    assert set(findings(run)) == {("UNKNOWN_HERE", "status at the broker: FILLED")}
     assert differences(upstream) == []
 
 
@@ -139,7 +182,7 @@ def test_an_order_that_is_there_again_loses_its_mark(upstream):
 
     run = reconcile()
 
-    assert findings(run) == [("REPAIRED", "not found there before, there again")]
+    assert findings(run) == [("REPAIRED", "not found at the broker before, found again")]
     assert PortfolioOrder.objects.get().problems == 0
 
 
@@ -155,7 +198,7 @@ def test_what_we_hold_against_upstreams_word_is_left_to_people(upstream):
 
     (found,) = run.findings.filter(portfolio_order_id=pk)
     assert found.verdict == "DIFFERING"
-    assert found.detail.startswith("status: here SETTLED, there PROCESSING")
+    assert found.detail.startswith("status: SETTLED here, PROCESSING at the broker")
     assert PortfolioOrder.objects.get(pk=pk).status == "SETTLED"
     assert JournalEntry.objects.get(pk=found.entry_id).source == "POLL"
 
@@ -187,7 +230,7 @@ def test_what_waits_in_the_journal_is_applied_before_it_is_compared(upstream):
     assert run.equal == run.compared == objects(upstream)
 
 
-def test_an_answer_that_cannot_be_read_is_a_difference_that_names_it(upstream, monkeypatch):
+def test_an_attribute_that_cannot_be_read_is_a_difference_that_names_it_once(upstream, monkeypatch):
     pk = upstream.place()
     receive(upstream.wait(minutes=20))
     market = type(upstream.market)
@@ -201,8 +244,26 @@ def test_an_answer_that_cannot_be_read_is_a_difference_that_names_it(upstream, m
     run = reconcile()
 
     found = run.findings.get(portfolio_order_id=pk)
-    assert found.verdict == "DIFFERING"
-    assert "'much' is not a decimal number" in found.detail
+    assert found.verdict == "REPAIRED"
+    assert "unreadable: nothing here, cash_amount at the broker" in found.detail
+    assert JournalEntry.objects.get(pk=found.entry_id).outcome == "APPLIED"
+    assert reconcile().differing == 0
+
+
+def test_an_answer_without_a_status_is_a_difference_that_says_so(upstream, monkeypatch):
+    pk = upstream.place()
+    receive(upstream.wait(minutes=20))
+    market = type(upstream.market)
+    read = market.portfolio_orders
+    monkeypatch.setattr(
+        market,
+        "portfolio_orders",
+        lambda *args, **more: [{**it, "status": []} for it in read(*args, **more)],
+    )
+
+    found = reconcile().findings.get(portfolio_order_id=pk)
+
+    assert "status: a list instead of a text" in found.detail
     assert JournalEntry.objects.get(pk=found.entry_id).outcome == "QUARANTINED"
 
 

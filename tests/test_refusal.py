@@ -22,8 +22,8 @@ def test_a_problem_document_is_read_field_by_field_in_the_order_for_people():
 
 @pytest.mark.parametrize("body", [b"<html><p>Bad  request</p>", b"Bad request", b'"Bad request"'])
 def test_of_what_is_no_document_the_first_words_are_kept(body):
-    assert list(problem_of(body)) == ["It said"]
-    assert "Bad request" in problem_of(body)["It said"]
+    assert list(problem_of(body)) == ["Response"]
+    assert "Bad request" in problem_of(body)["Response"]
 
 
 @pytest.mark.parametrize("detail", [["a"], {"b": 1}, 7, None, "\0\ud800"])

@@ -75,6 +75,22 @@ def test_a_repeated_event_stays_in_its_run():
     assert sizes(items(*events, again(events[1], 30), of=SUBJECTS)) == [3]
 
 
+def test_the_gaps_of_one_outage_share_a_run_for_each_step_however_far_apart_they_were_sent():
+    of = [subject(pk, "FILLED", announced="NEW") for pk in ORDERS[:4]]
+    entries = [
+        webhook(status, happened + 300 * n, learned=3000 + n, pk=pk, source="POLL", event_id=None)
+        for n, pk in enumerate(ORDERS[:4])
+        for status, happened in (("PROCESSING", 10), ("FILLED", 200))
+    ]
+
+    gaps = [run for run in runs(items(*entries, of=of)) if run.item.kind is ItemKind.MISSED_WEBHOOK]
+
+    assert [(run.item.expected, len(run.items)) for run in gaps] == [
+        ("ORDER.PROCESSING", 4),
+        ("ORDER.FILLED", 4),
+    ]
+
+
 def test_webhooks_that_one_round_of_polls_recovered_share_a_run():
     of = [subject(pk, "FILLED", announced="NEW PROCESSING") for pk in ORDERS[:3]]
     entries = [poll("FILLED", 20 + n, 900 + n, pk=pk) for n, pk in enumerate(ORDERS[:3])]
@@ -109,6 +125,45 @@ def test_more_than_three_equal_checks_in_a_row_fold_to_one():
 
     assert sizes(items(NEW, *checks, of=[subject(P)])) == [1, 7]
     assert sizes(items(NEW, *checks[:3], of=[subject(P)])) == [1, 1, 1, 1]
+
+
+def test_checks_of_a_portfolio_order_and_of_its_orders_fold_together():
+    of = [subject(P), *SUBJECTS[:10]]
+    rounds = [
+        no_change(900 * n + later, pk=pk)
+        for n in range(1, 8)
+        for later, pk in enumerate([P, *ORDERS[:10]])
+    ]
+
+    told = [NEW, *(webhook("NEW", 0, pk=pk) for pk in ORDERS[:10])]
+
+    _, _, folded = runs(items(*told, *rounds, of=of))
+
+    assert len(folded.items) == 7 * 11
+    assert (folded.times, folded.orders) == (7, 11)
+    assert (folded.first_at, folded.last_at) == (at(900), at(6310))
+    assert sizes(items(*told, *rounds[:11], of=of)) == [1, 10, 1, 10]
+
+
+def test_a_check_of_another_status_is_no_part_of_the_row_before_it():
+    checks = [no_change(900 * n, pk=P) for n in range(1, 5)]
+    other = [poll("CANCELLED", 5, 9000 + 900 * n, pk=P, outcome="NO_CHANGE") for n in range(1, 6)]
+
+    ended = webhook("CANCELLED", 5, pk=P)
+
+    assert sizes(items(NEW, ended, *checks, *other, of=[subject(P)])) == [1, 1, 4, 5]
+
+
+def test_a_check_that_changed_an_order_is_no_part_of_a_run_of_those_that_did_not():
+    entries = [no_change(900, pk=A), poll("NEW", 0, 901, pk=B, outcome="APPLIED")]
+
+    found = runs(items(*entries, of=[subject(A), subject(B)]))
+
+    assert [
+        [item.entry and item.entry.outcome for item in run.items]
+        for run in found
+        if run.item.kind is ItemKind.CHECK
+    ] == [["NO_CHANGE"], ["APPLIED"]]
 
 
 def test_anything_between_checks_keeps_them_apart():

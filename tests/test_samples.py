@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from orders import projection
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
-from tests.signed import SAMPLES, post, publish, sample
+from tests.signed import SAMPLES, publish, sample, take_in
 from webhooks.models import Delivery, Verdict
 
 PORTFOLIO_ORDER = "c77bd5ec-8f03-45a7-b1f2-c34fef23c4f8"
@@ -38,7 +38,7 @@ def deliver(client):
             bodies = value if is_sequence else [value]
             raw = (SAMPLES / f"{name}.json").read_bytes()
             for body in bodies:
-                answer = post(client, json.dumps(body).encode() if is_sequence else raw)
+                answer = take_in(client, json.dumps(body).encode() if is_sequence else raw)
                 assert answer.status_code == 200
                 if drain:
                     projection.drain(now=timezone.now())
@@ -115,7 +115,7 @@ def test_deliveries_out_of_order_and_in_reverse_end_in_the_same_state(client):
         for model in (JournalEntry, PortfolioOrder, Order, Execution):
             model.objects.all().delete()
         for body in order:
-            assert post(client, json.dumps(body).encode()).status_code == 200
+            assert take_in(client, json.dumps(body).encode()).status_code == 200
             projection.drain(now=timezone.now())
         ends.append(state())
 

@@ -68,7 +68,7 @@ def test_a_webhook_that_a_poll_replaced_says_when_and_how_long_after_the_fact():
 
     assert text == (
         "Expected webhook ORDER.FILLED never arrived."
-        " Recovered by poll at 06:15:20, 15 min after the fact."
+        " Recovered by check at 06:15:20, 15 min after the fact."
     )
 
 
@@ -95,7 +95,7 @@ def test_a_webhook_within_the_grace_time_is_not_here_yet():
     soon = replace(RULES, now=at(100))
 
     assert said(poll("FILLED", 20, 60), of=FILLED, rules=soon) == [
-        "Webhook ORDER.FILLED is not here yet. Known from the poll at 06:01:00."
+        "Webhook ORDER.FILLED has not arrived yet. Known from the check at 06:01:00."
     ]
 
 
@@ -126,7 +126,7 @@ def test_a_late_webhook_after_a_poll_says_both():
     late = webhook("FILLED", 20, learned=20 + 22 * 60)
 
     assert said(poll("FILLED", 20, 920), late, of=[subject(status="FILLED")]) == [
-        "Recovered by poll at 06:15:20, 15 min after the fact; the webhook arrived 22 min late."
+        "Recovered by check at 06:15:20, 15 min after the fact; the webhook arrived 22 min late."
     ]
 
 
@@ -143,14 +143,14 @@ def test_an_event_out_of_order_says_what_was_known_from_where():
     [
         ([webhook("PROCESSING", 0, word="NEW")], "The event's type says New, its object Processing"),
         ([webhook("NEW", 5, learned=2)], "The broker's clock is 3 s ahead of ours."),
-        ([webhook("NEW", 0), webhook("PAUSED", 9)], "The status PAUSED is not known here: kept New."),
-        ([webhook("PAUSED", 9)], "The status PAUSED is not known here: shown as the broker wrote it."),
+        ([webhook("NEW", 0), webhook("PAUSED", 9)], "Unknown status PAUSED: kept New."),
+        ([webhook("PAUSED", 9)], "Unknown status PAUSED: shown as the broker wrote it."),
         ([webhook("FILLED", 5), webhook("PROCESSING", 9)], "Processing cannot follow Filled: kept Filled."),
         ([webhook("FILLED", 5), webhook("CANCELLED", 9)], "Filled and Cancelled were both reported"),
         ([webhook("NEW", 0, outcome="PENDING")], "Recorded, not applied yet."),
         ([webhook("NEW", 0, outcome="QUARANTINED", message="It has no status.")], "It has no status."),
-        ([webhook("NEW", 0, outcome="QUARANTINED")], "Nothing else was held up."),
-        ([entry(A, 1, 1, type="EXECUTION.CANCELLED", status="CANCELLED")], "An execution was cancelled"),
+        ([webhook("NEW", 0, outcome="QUARANTINED")], "No other event was delayed."),
+        ([entry(A, 1, 1, type="EXECUTION.CANCELLED", status="CANCELLED")], "The broker cancelled this execution."),
     ],
 )  # fmt: skip
 def test_what_is_odd_is_said_in_plain_words(entries, words):
@@ -160,13 +160,13 @@ def test_what_is_odd_is_said_in_plain_words(entries, words):
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (poll("NEW", 0, 9, outcome="NO_CHANGE"), "Polled, no change"),
-        (poll("NEW", 0, 9), "Polled: new details"),
-        (poll("FILLED", 5, 9), "Polled: New → Filled"),
-        (poll("", 0, 9, outcome="FAILED"), "Poll failed"),
-        (poll("", 0, 9, outcome="QUARANTINED"), "Poll failed"),
-        (refetch("NEW", 0, 9, outcome="NO_CHANGE"), "Manual refetch by mira, no change"),
-        (refetch("", 0, 9, outcome="FAILED"), "Manual refetch by mira failed"),
+        (poll("NEW", 0, 9, outcome="NO_CHANGE"), "Checked, no change"),
+        (poll("NEW", 0, 9), "Checked: new details"),
+        (poll("FILLED", 5, 9), "Checked: New → Filled"),
+        (poll("", 0, 9, outcome="FAILED"), "Check failed"),
+        (poll("", 0, 9, outcome="QUARANTINED"), "Check failed"),
+        (refetch("NEW", 0, 9, outcome="NO_CHANGE"), "Refetched by mira, no change"),
+        (refetch("", 0, 9, outcome="FAILED"), "Refetch by mira failed"),
     ],
 )
 def test_an_ask_says_what_it_brought(ask, words):
@@ -176,27 +176,43 @@ def test_an_ask_says_what_it_brought(ask, words):
 
 
 def test_the_first_answer_about_an_order_says_its_status():
-    assert title(items(poll("NEW", 0, 9))[-1]) == "Polled: New"
+    assert title(items(poll("NEW", 0, 9))[-1]) == "Checked: New"
 
 
 def test_a_failed_ask_gives_its_reason():
     asked = poll("", 0, 9, outcome="FAILED", message="503 Service Unavailable, request 7f")
 
     assert said(asked) == ["503 Service Unavailable, request 7f"]
-    assert message(items(asked)[0], UTC) == "Poll failed. 503 Service Unavailable, request 7f"
+    assert message(items(asked)[0], UTC) == "Check failed. 503 Service Unavailable, request 7f"
 
 
 def test_folded_checks_say_how_often():
     checks = [poll("NEW", 0, 900 * n, outcome="NO_CHANGE") for n in range(1, 8)]
     (run,) = runs([item for item in items(*checks) if item.kind is ItemKind.CHECK])
 
-    assert title(run.item, count=len(run.items)) == "Polled 7 times, no change"
+    assert title(run.lead, times=run.times) == "Checked 7 times, no change"
 
 
 def test_asks_about_several_orders_that_brought_the_same_say_about_how_many():
     asked = items(webhook("NEW", 0), poll("FILLED", 5, 9))[-1]
 
-    assert title(asked, count=2, orders=2) == "Polled 2 orders: New → Filled"
+    assert title(asked, orders=2) == "Checked 2 orders: New → Filled"
+    assert title(asked, orders=2, times=5) == "Checked 2 orders 5 times: New → Filled"
+
+
+@pytest.mark.parametrize(
+    ("orders", "words"),
+    [
+        (1, "Checked 7 times, no change"),
+        (2, "Checked 7 times with 1 order, no change"),
+        (11, "Checked 7 times with 10 orders, no change"),
+    ],
+)
+def test_folded_checks_of_a_portfolio_order_say_how_many_orders_were_checked_with_it(orders, words):
+    checked = poll("NEW", 0, 900, pk=P, outcome="NO_CHANGE")
+    (item,) = (it for it in items(checked, of=[subject(P)]) if it.kind is ItemKind.CHECK)
+
+    assert title(item, orders=orders, times=7) == words
 
 
 def test_a_note_names_its_author_and_its_text_alone_goes_into_the_file():
@@ -230,7 +246,7 @@ def test_gaps_that_share_a_run_are_counted():
     (gap,) = (run for run in found if run.item.kind is ItemKind.MISSED_WEBHOOK)
     assert sentence(gap.item, UTC, count=len(gap.items)) == (
         "Expected webhook ORDER.FILLED never arrived for 2 orders."
-        " Recovered by poll at 06:15:20, 15 min after the fact."
+        " Recovered by check at 06:15:20, 15 min after the fact."
     )
 
 

@@ -35,6 +35,29 @@ def test_no_page_names_a_package(app):
     assert "Authentication and Authorization" not in text
 
 
+@pytest.mark.parametrize(("app", "name", "first"), [
+    ("orders", "Orders", "portfolioorder/"), ("webhooks", "Webhooks", "event/"),
+    ("auth", "Access", "user/"), ("otp_totp", "Access", "user/"),
+])  # fmt: skip
+def test_the_page_of_a_group_lists_its_lists_and_is_no_second_dashboard(app, name, first):
+    text = html(browser().get(f"/admin/{app}/"))
+
+    assert f"<h1>{name}</h1>" in text
+    assert f'{first}">' in text
+    assert "Filled, last 24 h" not in text
+    assert "administration" not in text
+
+
+def test_the_group_of_the_orders_does_not_stand_before_the_list_of_that_name():
+    assert "Home \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} Orders Orders" in words(
+        browser().get("/admin/orders/order/")
+    )
+
+
+def test_who_may_see_no_list_of_a_group_has_no_page_of_it():
+    assert browser("Viewer").get("/admin/auth/").status_code == 404
+
+
 def test_the_pages_of_who_may_come_in_lie_under_access():
     assert "Access" in words(browser().get("/admin/otp_totp/totpdevice/"))
     assert "OTP_" not in html(browser(name="ben").get("/admin/"))

@@ -49,8 +49,8 @@ def test_the_head_says_in_one_sentence_how_the_feed_is_and_when_that_was_checked
 
     said = words(browser().get(LIST))
 
-    assert "As it should be" in said
-    assert f"The subscription to {URL} is registered, enabled, and takes what it should." in said
+    assert "OK" in said
+    assert f"The subscription to {URL} is registered and enabled, with the right topics." in said
     assert "Last checked 2 min ago" in said
     assert "Last webhook 2 min ago" in said
 
@@ -60,15 +60,15 @@ def test_an_alarm_is_told_with_what_to_do(upstream):
 
     said = words(browser().get(LIST))
 
-    assert f"The broker has no subscription of ours. None leads to {URL}" in said
-    assert "The broker has no subscription. Press Set up to create ours." in said
+    assert f"We are not subscribed at the broker. No updates arrive at {URL}" in said
+    assert "The broker has no subscription. Press Set up to create one." in said
     assert "Last webhook never" in said
 
 
 def test_before_the_first_check_the_page_says_how_it_is_done(db):
     said = words(browser().get(LIST))
 
-    assert "Not known yet what is registered at the broker" in said
+    assert "Subscriptions have not been loaded yet" in said
     assert "WEBHOOK_PUBLIC_URL is not set" in said
 
 
@@ -88,10 +88,10 @@ def test_the_list_marks_what_there_is_to_say_of_each(upstream):
         for row in response.context["cl"].result_list
     }
     assert rows == {
-        "Kept": ["Ours", "Drifted"],
-        "Second": ["Twin", "Disabled"],
-        "Another": ["Foreign"],
-        "Old": ["Gone"],
+        "Kept": ["This desk", "Wrong settings"],
+        "Second": ["Duplicate", "Disabled"],
+        "Another": ["Other system"],
+        "Old": ["Deleted"],
     }
     assert html(response).index("Kept") < html(response).index("Old")
 
@@ -130,7 +130,7 @@ def test_the_page_shows_one_and_what_set_up_would_change(upstream):
     said = words(browser().get(page(pk)))
 
     assert "ALL but USER" in said
-    assert "Set up would change: topics from ALL but USER to PORTFOLIO_ORDER" in said
+    assert "Set up will change: topics from ALL but USER to PORTFOLIO_ORDER" in said
     assert "256.0" in said
 
 
@@ -142,7 +142,7 @@ def test_one_that_is_gone_has_no_buttons(upstream):
 
     shown = html(browser().get(page(pk)))
 
-    assert "The broker does not list it any more" in shown
+    assert "The broker no longer lists it" in shown
     assert "Delete</button>" not in shown
 
 
@@ -150,9 +150,7 @@ def test_set_up_tells_what_was_changed_and_leaves_a_line_with_the_actor(upstream
     response = browser("Operator").post(f"{LIST}set_up/", follow=True)
 
     pk = Subscription.objects.get().pk
-    said = (
-        f"Subscription {pk}: created it, leading to {URL}; enabled it. A test event was asked for."
-    )
+    said = f"Subscription {pk}: created for {URL}; enabled it. A test event was requested."
     assert messages(response) == [said]
     entry = JournalEntry.objects.get(type=setup.STEP)
     assert (entry.source, entry.outcome, entry.actor) == ("STAFF", "NOTED", "mira")
@@ -165,7 +163,7 @@ def test_a_failure_is_told_with_what_the_broker_said(upstream):
     response = browser().post(f"{LIST}set_up/", follow=True)
 
     (said,) = messages(response)
-    assert said.startswith("It failed: GET /webhooks: 403")
+    assert said.startswith("Failed: 403 Forbidden")
     assert "needs the scope webhooks:read" in said
 
 
@@ -177,7 +175,7 @@ def test_test_says_that_nothing_came_and_leads_back(upstream):
 
     assert response.redirect_chain == [(page(pk), 302)]
     (said,) = messages(response)
-    assert said.startswith("No test event came within 5 s.")
+    assert said.startswith("No test event arrived within 5 s.")
     assert JournalEntry.objects.get(type=setup.STEP).actor == "mira"
 
 
@@ -191,12 +189,38 @@ def test_delete_asks_with_what_is_lost_and_then_deletes(upstream):
     assert setup.LOSS in asked
     assert upstream.subscriptions.all()
 
-    response = client.post(page(pk, "delete"), follow=True)
+    response = client.post(page(pk, "delete"), {"address": URL}, follow=True)
     assert messages(response) == [
-        f"Deleted subscription {pk} to {URL}. What it had queued is lost."
+        f"Deleted subscription {pk} to {URL}. Its queued events are lost."
     ]
     assert upstream.subscriptions.all() == []
     assert JournalEntry.objects.get(type=setup.STEP).actor == "mira"
+
+
+@pytest.mark.parametrize("typed", ["", "yes", "https://elsewhere.example/webhooks/investment-api"])
+def test_the_live_subscription_is_deleted_only_if_its_url_was_typed(upstream, typed):
+    pk = made(upstream)
+    check()
+    client = browser("Operator")
+    assert "Type its URL to delete it" in words(client.get(page(pk, "confirm_delete")))
+
+    response = client.post(page(pk, "delete"), {"address": typed})
+
+    assert response.status_code == 422
+    assert b"This is not the URL above. Nothing was deleted." in response.content
+    assert [it.id for it in upstream.subscriptions.all()] == [str(pk)]
+
+
+def test_one_of_another_system_is_deleted_after_a_simple_question(upstream):
+    made(upstream)
+    other = upstream.subscribe("https://elsewhere.example/hooks")
+    check()
+    client = browser("Operator")
+
+    assert "Type its URL" not in words(client.get(page(other, "confirm_delete")))
+    (said,) = messages(client.post(page(other, "delete"), follow=True))
+
+    assert said.startswith(f"Deleted subscription {other}")
 
 
 STEPS = ["set_up", "test", "delete"]
@@ -212,7 +236,8 @@ def test_a_step_is_a_post(upstream, step):
     check()
     upstream.asked()
 
-    assert browser().get(path(pk, step)).status_code == 405
+    home = LIST if step == "set_up" else page(pk)
+    assert browser().get(path(pk, step)).url == home
     assert upstream.asked() == []
 
 

@@ -34,20 +34,24 @@ def test_all_is_well():
     assert (it.state, it.is_alarm) == (State.OK, False)
     assert (
         it.sentence
-        == f"The subscription to {URL} is registered, enabled, and takes what it should."
+        == f"The subscription to {URL} is registered and enabled, with the right topics."
     )
 
 
 @pytest.mark.parametrize(
     ("found", "differs", "sentence"),
     [
-        ("MISSING", "", f"None leads to {URL}, so no webhook comes. Set it up. Found 12:00."),
+        ("MISSING", "", f"No updates arrive at {URL}. Set up the subscription. (Detected 12:00.)"),
         (
             "DISABLED",
             "",
-            "No webhook comes before it is enabled. Set it up again. Found 12:00.",
+            "No updates arrive until it is enabled. Press Set up. (Detected 12:00.)",
         ),
-        ("DRIFTED", "topics, delay", "It differs in: topics, delay. Set it up again. Found 12:00."),
+        (
+            "DRIFTED",
+            "topics, batching interval",
+            "Different: topics, batching interval. Press Set up to correct it. (Detected 12:00.)",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_subscription_is_an_alarm(found, differs, sentence):
@@ -61,7 +65,7 @@ def test_silence_is_an_alarm_with_its_length():
 
     assert (it.state, it.is_alarm) == (State.SILENT, True)
     assert it.sentence.startswith(
-        "No webhook has come since 11:48, for 1 h 12 min, though orders are open."
+        "No webhook has arrived since 11:48, for 1 h 12 min, although orders are open."
     )
 
 
@@ -97,8 +101,7 @@ def test_before_the_first_check_nothing_is_known():
 
     assert (it.state, it.is_alarm) == (State.UNCHECKED, True)
     assert (
-        it.sentence
-        == "The subscription has not been checked so far: are a worker and a beat running?"
+        it.sentence == "The subscription has not been checked yet: are a worker and a beat running?"
     )
 
 
@@ -122,5 +125,5 @@ def test_an_address_that_was_set_just_now_is_not_taken_for_checked():
 
 def test_a_moment_of_another_day_is_told_with_its_day():
     assert told(found="MISSING", since=NOW - timedelta(days=2)).sentence.endswith(
-        "Found 28 Feb 13:00."
+        "(Detected 28 Feb 13:00.)"
     )

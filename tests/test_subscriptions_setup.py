@@ -59,7 +59,7 @@ def test_from_nothing_it_is_created_enabled_and_tested(upstream):
     assert writes(upstream) == ["POST /webhooks", f"PATCH {path}", f"POST {path}/test"]
     assert upstream.courier.pending() == 1
     assert result.sentence == (
-        f"Subscription {it.id}: created it, leading to {URL}; enabled it. A test event was asked for."
+        f"Subscription {it.id}: created for {URL}; enabled it. A test event was requested."
     )
     assert watch.learned().found == "OK"
 
@@ -84,7 +84,7 @@ def test_a_second_time_makes_no_call_that_writes(upstream):
             {"type": ["ALL"], "exclude_type": ["USER"]},
             "topics from ALL but USER to PORTFOLIO_ORDER",
         ),
-        ({"config": {"delay": "30s"}}, "delay from 30s to 1s"),
+        ({"config": {"delay": "30s"}}, "batching interval from 30 s to 1 s"),
         ({"config": {"max_package_size": 100}}, "package size from 100 to 262144 bytes"),
         ({"title": "Back office"}, "title from 'Back office' to 'Order Desk'"),
         ({"enabled": False}, "enabled it"),
@@ -169,7 +169,7 @@ def test_a_failure_half_way_tells_what_was_done_before_it_and_the_next_time_goes
         ensure()
 
     assert "503" in steps()[0]
-    assert steps()[0].endswith(f"Before that: created it, leading to {URL}.")
+    assert steps()[0].endswith(f"Before that: created for {URL}.")
     (made,) = upstream.subscriptions.all()
     assert not made.enabled
     result = ensure()
@@ -182,7 +182,7 @@ def test_twins_are_told_and_left_for_people_to_delete(upstream):
     result = ensure()
 
     assert (result.subscription_id, result.twins) == (kept, (twin,))
-    assert f"bring every event once more: {twin}. Delete them." in result.sentence
+    assert f"deliver every event again: {twin}. Delete them." in result.sentence
     assert len(upstream.subscriptions.all()) == 2
     assert writes(upstream) == []
 
@@ -195,7 +195,7 @@ def test_what_the_broker_does_not_change_is_told(upstream, monkeypatch):
     result = ensure()
 
     assert result.left == ("title",)
-    assert "The broker still shows another: title." in result.sentence
+    assert "Still different at the broker: title." in result.sentence
     assert watch.learned().found == "DRIFTED"
 
 
@@ -208,7 +208,7 @@ def test_a_test_that_cannot_be_asked_for_spoils_nothing(upstream, monkeypatch):
     result = ensure()
 
     assert result.changes
-    assert "No test event could be asked for: POST /webhooks/" in result.sentence
+    assert "No test event could be requested: POST /webhooks/" in result.sentence
     assert watch.learned().found == "OK"
 
 
@@ -226,7 +226,7 @@ def test_two_people_do_not_both_create_one(upstream, monkeypatch):
 
     def meanwhile(*, urgency):
         monkeypatch.setattr(registry, "listed", listed)
-        with pytest.raises(setup.NotPossibleError, match="Somebody is setting it up just now"):
+        with pytest.raises(setup.NotPossibleError, match="Someone else is setting it up right now"):
             setup.ensure(actor="ben")
         return listed(urgency=urgency)
 
@@ -267,7 +267,7 @@ def test_a_subscription_is_deleted_and_the_alarm_follows_at_once(upstream):
 
     said = setup.delete(pk, actor="mira")
 
-    assert said == f"Deleted subscription {pk} to {URL}. What it had queued is lost."
+    assert said == f"Deleted subscription {pk} to {URL}. Its queued events are lost."
     assert upstream.asked() == [f"DELETE /webhooks/{pk}"]
     assert upstream.subscriptions.all() == []
     assert Subscription.objects.get().gone_at == START
@@ -279,7 +279,7 @@ def test_one_that_is_gone_already_is_told_as_such(upstream):
     pk = ensure().subscription_id
     upstream.subscriptions.delete(str(pk))
 
-    assert setup.delete(pk, actor="mira").endswith("any more. Nothing was deleted.")
+    assert setup.delete(pk, actor="mira").endswith("Nothing was deleted.")
 
 
 def test_a_deletion_that_fails_is_in_the_journal_and_changes_nothing_here(upstream):
@@ -332,6 +332,24 @@ def test_one_that_comes_back_is_not_gone(upstream):
     assert Subscription.objects.get(pk=pk).gone_at is None
 
 
+@pytest.mark.parametrize("odd", [{"created_at": "soon"}, {"title": {}}, {"type": [{}, "ORDER"]}])
+def test_a_subscription_is_not_taken_for_gone_because_of_an_odd_attribute(odd):
+    known = {
+        "id": "8f6c2a4e-7c1c-4c0e-9c0b-0f3f4a0d6b11",
+        "url": "https://desk.example.com/w",
+        "enabled": True,
+    }
+
+    it = registry.read({**known, "type": ["ORDER"], **odd})
+
+    assert (str(it.id), it.url, it.enabled, it.topics) == (
+        known["id"],
+        known["url"],
+        True,
+        ("ORDER",),
+    )
+
+
 def test_what_upstream_invents_is_kept_where_it_can_be():
     odd = {
         "id": "8f6c2a4e-7c1c-4c0e-9c0b-0f3f4a0d6b11", "title": "a\0b" * 100, "url": None,
@@ -342,6 +360,6 @@ def test_what_upstream_invents_is_kept_where_it_can_be():
     registry.mirror([it], now=START)
 
     row = Subscription.objects.get()
-    assert (row.title, row.url, row.topics, row.enabled) == ("ab" * 50, "", [], False)
+    assert (row.title, row.url, row.topics, row.enabled) == ("ab" * 49 + "a…", "", [], False)
     assert row.config == {"delay": 5}
     assert registry.registered(row) == it

@@ -9,7 +9,7 @@ from django.test import Client
 
 from backoffice.investment_api.errors import NotFoundError
 from orders.models import JournalEntry
-from tests.signed import envelope, post, publish
+from tests.signed import PATH, envelope, headers_for, post, publish
 from tests.upstream import START, running
 from webhooks.authentication import key_set
 from webhooks.models import Delivery
@@ -52,7 +52,7 @@ def test_the_test_event_comes_and_is_told_with_its_delivery(pk):
     last = Delivery.objects.latest("pk")
     assert json.loads(bytes(last.body or b""))["payload"][0]["type"] == "WEBHOOK.TEST"
     assert result.sentence == (
-        f"The test event WEBHOOK.TEST came after 1 s, with delivery {last.pk}."
+        f"The test event WEBHOOK.TEST arrived after 1 s, in delivery {last.pk}."
     )
     assert said() == f"Tested subscription {pk}. {result.sentence}"
 
@@ -70,7 +70,7 @@ def test_an_earlier_test_event_is_not_taken_for_this_one(upstream, pk, monkeypat
 
     assert not result.is_passed
     assert result.waited == PATIENCE
-    assert result.sentence.startswith("No test event came within 5 s. It may still be on its way")
+    assert result.sentence.startswith("No test event arrived within 5 s. It may still arrive")
     assert said().endswith(result.sentence)
 
 
@@ -100,7 +100,7 @@ def test_other_events_of_the_subscription_show_that_its_way_is_open(pk, monkeypa
 
     assert (result.delivery_id, result.is_passed) == (None, True)
     assert result.sentence.endswith(
-        "Other events of the subscription did, so its way to us is open."
+        "Other events of the subscription did, so the connection works."
     )
 
 
@@ -123,7 +123,32 @@ def test_a_delivery_that_was_refused_meanwhile_is_told(pk, monkeypatch):
 
     assert statuses == [401]
     assert not result.is_passed
-    assert "Meanwhile a delivery was refused once" in result.sentence
+    assert result.sentence == (
+        "No test event arrived within 5 s. "
+        "Meanwhile a delivery was refused once: the key unknown is not known."
+    )
+
+
+def test_a_delivery_signed_for_another_address_is_told_with_the_addresses_that_were_tried(
+    pk, monkeypatch, settings
+):
+    body = envelope(event("WEBHOOK.TEST", pk))
+    headers = headers_for(body, path="/desk/webhooks/investment-api")
+    during_the_wait(monkeypatch, body, headers=headers)
+
+    sentence = tried(pk).sentence
+    assert f"signed for {settings.WEBHOOK_PUBLIC_URL}" in sentence
+    assert f"arrived as {PATH}" in sentence
+    assert said().endswith(sentence)
+
+
+def test_a_request_whose_signature_a_proxy_dropped_is_told(pk, monkeypatch):
+    headers = {"content-type": "application/json"}
+    statuses = during_the_wait(monkeypatch, envelope(event("WEBHOOK.TEST", pk)), headers=headers)
+
+    sentence = tried(pk).sentence
+    assert statuses == [401]
+    assert "a request without a signature was refused" in sentence
 
 
 def test_a_body_that_cannot_be_read_is_no_test_event(pk, monkeypatch):

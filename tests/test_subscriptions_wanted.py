@@ -49,10 +49,10 @@ def test_the_topics_of_the_contract_are_taken():
         ),
         (
             {"config": {"delay": "30s", "max_package_size": 262144}},
-            ["delay"],
+            ["batching interval"],
             {"config": dict(wanted.CONFIG)},
         ),
-        ({"config": {}}, ["delay", "package size"], {"config": dict(wanted.CONFIG)}),
+        ({"config": {}}, ["batching interval", "package size"], {"config": dict(wanted.CONFIG)}),
         ({"title": "Back office"}, ["title"], {"title": wanted.TITLE}),
         ({"enabled": False}, ["enabled"], {"enabled": True}),
     ],
@@ -70,7 +70,7 @@ def test_a_correction_says_from_what_to_what():
     topics, delay, size, enabled = wanted.corrected(drifted)
 
     assert topics == f"topics from ALL but POSITION to {', '.join(wanted.TOPICS)}"
-    assert delay == "delay from 30s to 1s"
+    assert delay == "batching interval from 30 s to 1 s"
     assert size == "package size from None to 262144 bytes"
     assert enabled == "enabled it"
 

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from backoffice.celery import app
 from backoffice.market_hours import MarketHours
 from backoffice.sandbox import Trouble
+from orders import pulse
 from orders.models import PortfolioOrder
 from tests.staff import browser, words
 from tests.upstream import START, running
@@ -58,7 +59,7 @@ def test_it_finds_what_is_registered(upstream):
     assert check().state is State.OK
     change(upstream, config={"delay": "9s"}, title="Another")
     assert check().state is State.DRIFTED
-    assert "It differs in: delay, title." in check().sentence
+    assert "Different: batching interval, title." in check().sentence
     change(upstream, enabled=False)
     assert check().state is State.DISABLED
     upstream.subscriptions.delete(upstream.subscriptions.all()[0].id)
@@ -144,6 +145,20 @@ def test_the_silence_before_an_order_was_placed_does_not_count():
     assert silence.silent_since(START + HOUR) == START - 30 * MINUTE
 
 
+def test_a_silence_ends_with_the_next_webhook_not_with_the_next_check(upstream):
+    setup.ensure(actor="mira")
+    order()
+    delivery(START - 90 * MINUTE)
+    assert check().state is State.SILENT
+
+    delivery(START - MINUTE, Verdict.REFUSED)
+    assert watch.current(now=START).state is State.SILENT
+    delivery(START - MINUTE)
+
+    assert watch.current(now=START).state is State.OK
+    assert "No webhook has arrived" not in words(browser().get("/admin/webhooks/subscription/"))
+
+
 def test_a_desk_to_which_no_webhook_ever_came_is_silent_too():
     order(created_at=START - 2 * HOUR)
 
@@ -223,7 +238,7 @@ def test_readiness_names_the_alarm_and_keeps_the_process_in_service(upstream, cl
 
     assert response.status_code == 200
     assert response.json()["status"] == "degraded"
-    assert response.json()["feed"] == "MISSING: The broker has no subscription of ours"
+    assert response.json()["feed"] == "MISSING: We are not subscribed at the broker"
 
 
 def test_readiness_tells_strangers_no_address_and_no_error(upstream, client):
@@ -232,20 +247,21 @@ def test_readiness_tells_strangers_no_address_and_no_error(upstream, client):
 
     text = client.get("/health/ready").content.decode()
 
-    assert "UNCHECKED: The subscription is not checked" in text
+    assert "UNCHECKED: The subscription is not being checked" in text
     assert "desk.example.com" not in text
     assert "503" not in text
 
 
 def test_readiness_is_ok_while_the_feed_is(upstream, client):
     setup.ensure(actor="mira")
+    pulse.note(now=timezone.now())  # a worker has swept
 
     assert client.get("/health/ready").json()["feed"] == "ok"
     assert client.get("/health/ready").json()["status"] == "ok"
 
 
-def numbers(client):
-    text = client.get("/metrics").content.decode()
+def numbers(scraper):
+    text = scraper.get("/metrics").content.decode()
     return {
         " ".join([sample.name, *sample.labels.values()]): sample.value
         for family in text_string_to_metric_families(text)
@@ -254,15 +270,15 @@ def numbers(client):
     }
 
 
-def test_the_metrics_have_the_alarm_the_state_and_the_age_of_the_check(upstream, client):
-    before = numbers(client)
+def test_the_metrics_have_the_alarm_the_state_and_the_age_of_the_check(upstream, scraper):
+    before = numbers(scraper)
     assert (before["order_desk_feed_alarm"], before["order_desk_feed_state unchecked"]) == (1, 1)
     assert "order_desk_feed_checked_seconds" not in before
 
     setup.ensure(actor="mira")
     upstream.deliver(seconds=60)
 
-    found = numbers(client)
+    found = numbers(scraper)
     assert (found["order_desk_feed_alarm"], found["order_desk_feed_state ok"]) == (0, 1)
     assert sum(n for name, n in found.items() if "feed_state" in name) == 1
     assert found["order_desk_feed_checked_seconds"] == 60
@@ -273,11 +289,11 @@ def test_today_shows_the_alarm_at_its_top_and_nothing_while_all_is_well(upstream
     mira = browser()
 
     said = words(mira.get("/admin/"))
-    assert f"The broker has no subscription of ours. None leads to {URL}" in said
-    assert said.index("The broker has no subscription") < said.index("Last webhook")
+    assert f"We are not subscribed at the broker. No updates arrive at {URL}" in said
+    assert said.index("We are not subscribed at the broker") < said.index("Last webhook")
 
     setup.ensure(actor="mira")
-    assert "subscription of ours" not in words(mira.get("/admin/"))
+    assert "not subscribed" not in words(mira.get("/admin/"))
 
 
 def test_without_an_address_today_does_not_alarm(db, settings):

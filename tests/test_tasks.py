@@ -10,11 +10,11 @@ from celery.contrib.testing.worker import start_worker
 from django.db import OperationalError
 from django.utils import timezone
 
-from backoffice import doorbell, panels
+from backoffice import beat, doorbell, panels
 from backoffice.celery import app
 from backoffice.sandbox import Trouble
 from orders import journal, projection, tasks
-from orders.models import JournalEntry, Order, PortfolioOrder
+from orders.models import JournalEntry, Order, PortfolioOrder, Pulse, StepDetail
 from tests.stories import event, portfolio_order
 from tests.upstream import receive, running
 
@@ -28,6 +28,7 @@ TASKS: list[Task] = [
 @pytest.fixture(autouse=True)
 def _fresh_doorbell(monkeypatch):
     monkeypatch.setattr(doorbell, "breaker", doorbell.Breaker())
+    monkeypatch.setattr(doorbell, "crowd", doorbell.Breaker())
     panels.breaker.reset()
     doorbell._hang_up()
     yield
@@ -102,7 +103,7 @@ def test_a_sweep_rings_for_what_is_pending(rung, upstream):
 def test_a_sweep_notes_when_it_was(rung, upstream):
     tasks.sweep()
 
-    assert panels.noted("sweep") == timezone.now()
+    assert Pulse.objects.get().at == timezone.now()
 
 
 def test_a_sweep_rings_for_what_is_due_the_longest_overdue_first(rung, upstream):
@@ -172,10 +173,18 @@ def test_a_discovery_that_fails_fails_no_task(upstream):
 def test_a_refetch_task_asks_in_the_name_of_who_wanted_it(upstream):
     pk = upstream.place()
 
-    tasks.refetch_portfolio_order.apply((str(pk), "mira"))
+    tasks.refetch_portfolio_order.apply((str(pk), "mira", "203.0.113.9"))
 
     entry = JournalEntry.objects.get(source="REFETCH")
     assert (entry.portfolio_order_id, entry.actor) == (pk, "mira")
+    assert entry.detail.address == "203.0.113.9"
+
+
+def test_a_refetch_that_an_older_release_queued_is_made_too(upstream):
+    tasks.refetch_portfolio_order.apply((str(upstream.place()), "mira"))
+
+    entry = JournalEntry.objects.get(source="REFETCH")
+    assert not StepDetail.objects.filter(entry=entry).exists()
 
 
 def test_trouble_with_the_database_is_left_to_the_next_sweep(monkeypatch, caplog):
@@ -204,13 +213,64 @@ def test_what_beat_rings_for_exists():
     assert {name for name in names if name.startswith("orders.")} <= {task.name for task in TASKS}
 
 
-def test_a_check_that_nobody_fetched_is_void_when_the_next_sweep_asks_again(rung):
+def test_no_task_expires_by_anybodys_clock(rung):
     doorbell.ring(tasks.check_order, "1")
     with app.connection_for_read() as connection, connection.SimpleQueue("order-desk") as queue:
         message = queue.get(timeout=2)
 
-    assert message.headers["expires"] is not None
+    assert message.headers.get("expires") is None
     assert message.payload[0] == ["1"]
+    ours = [task for name, task in app.tasks.items() if not name.startswith("celery.")]
+    assert not [task for task in ours if getattr(task, "expires", None)]
+
+
+def test_a_slow_upstream_piles_up_no_checks(rung, upstream, settings):
+    settings.INVESTMENT_API_MAX_RPS = 1
+    for _ in range(tasks.SWEEP + 5):
+        due_portfolio_order(upstream)
+
+    for _ in range(4):
+        tasks.sweep.apply()
+
+    assert len(rung()) == tasks.SWEEP
+
+
+def test_what_people_wait_for_is_taken_before_what_is_done_in_the_background(rung):
+    if app.conf.broker_url.startswith("memory"):
+        pytest.skip("the broker in memory is first come, first served")
+    doorbell.ring(tasks.check_order, "1")
+    doorbell.ring(tasks.reconcile, 1)
+    doorbell.ring(tasks.discover)
+    doorbell.ring(tasks.send_placement, "1")
+    doorbell.ring(tasks.refetch_order, "1", "ada")
+    doorbell.ring(tasks.sweep)
+
+    assert [name for name, *_ in rung()][:3] == [
+        "orders.tasks.send_placement", "orders.tasks.refetch_order", "orders.tasks.sweep",
+    ]  # fmt: skip
+
+
+def test_a_beat_without_workers_piles_up_no_ticks(rung, monkeypatch, settings):
+    monkeypatch.setattr(doorbell, "FULL", 20)
+    settings.INVESTMENT_API_MAX_RPS = 0
+    scheduler = beat.Scheduler(app=app, lazy=True)
+    entry = scheduler.Entry(name="sweep", task="orders.tasks.sweep", app=app)
+
+    for _ in range(50):
+        scheduler.apply_entry(entry)
+
+    assert len(rung()) == 21
+
+
+def test_deliveries_without_workers_pile_up_no_bells(rung, monkeypatch, settings):
+    monkeypatch.setattr(doorbell, "FULL", 20)
+    monkeypatch.setattr(doorbell, "LOOK_EVERY", 10)
+    settings.INVESTMENT_API_MAX_RPS = 0
+
+    for _ in range(100):
+        doorbell.ring(tasks.drain)
+
+    assert len(rung()) <= 40
 
 
 @pytest.mark.django_db(transaction=True)

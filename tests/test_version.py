@@ -12,7 +12,7 @@ from orders import journal, projection
 from orders.lifecycle import Kind
 from orders.models import JournalEntry
 from orders.version import version_of
-from tests.staff import LIST, ORDERS, browser, html, page
+from tests.staff import LIST, ORDERS, browser, html, page, who_may
 from tests.stories import START, event, life, named, order, portfolio_order
 
 NOW = START + timedelta(minutes=5)
@@ -121,3 +121,40 @@ def test_the_page_of_an_entry_asks_for_nothing(client):
     entry = JournalEntry.objects.get()
 
     assert 'id="fresh"' not in html(client.get(f"/admin/orders/journalentry/{entry.pk}/change/"))
+
+
+@pytest.mark.parametrize("path", [
+    LIST, ORDERS, "/admin/orders/journalentry/", "/admin/webhooks/event/", "/admin/webhooks/delivery/",
+    "/admin/orders/placement/", "/admin/orders/cancellation/", "/admin/orders/reconciliation/",
+    "/admin/webhooks/subscription/",
+])  # fmt: skip
+def test_a_list_has_the_version_that_it_is_asked_for_until_something_is_learned(path):
+    client = browser()
+    page = html(client.get(path))
+
+    asked = client.get(f"{path}version/").json()["version"]
+    assert f'data-url="{path}version/" data-version="{asked}"' in page
+
+
+def test_the_version_of_lists_changes_with_what_is_recorded_and_again_when_it_is_applied():
+    client = browser()
+    seen: list[str] = []
+    for step in (
+        lambda: None,
+        lambda: journal.record_events(life()[:1], delivery_id=1, now=NOW),
+        lambda: projection.drain(now=NOW),
+    ):
+        step()
+        answers = {
+            client.get(it).json()["version"] for it in (f"{LIST}version/", "/admin/version/today/")
+        }
+        assert len(answers) == 1
+        seen += answers
+
+    assert len(set(seen)) == 3
+
+
+def test_the_version_of_a_list_is_for_those_who_may_see_the_list():
+    for path in (f"{LIST}version/", "/admin/version/today/"):
+        assert browser("Viewer", name=f"viewer of {path}").get(path).status_code == 200
+        assert who_may("view_order", name=path).get(path).status_code == 403

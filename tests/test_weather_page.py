@@ -20,6 +20,7 @@ from backoffice.investment_api.weather import Minute, Report
 from backoffice.sandbox import Trouble
 from backoffice.weather.chart import HEIGHT, TOP, chart
 from backoffice.weather.condition import State, condition
+from backoffice.weather.reading import RECENT
 from tests.staff import browser, html, words
 from tests.upstream import START, running
 
@@ -67,7 +68,7 @@ def test_a_share_that_comes_back_is_told_in_numbers():
     assert it.sentence.startswith(
         "The broker answered 429: background work may use 4 of its 8 requests per second, and more"
     )
-    assert it.summary == "429: background has 4 of 8"
+    assert it.summary == "429: background work limited to 4 of 8"
     assert it.is_bad
 
 
@@ -98,8 +99,8 @@ def test_a_bar_for_each_minute_is_as_high_as_its_calls():
 def test_before_the_first_call_the_page_says_so(upstream):
     said = words(browser().get(PAGE))
 
-    assert "No request in the last hour." in said
-    assert "None noted." in said
+    assert "No requests in the last hour." in said
+    assert "No failure recorded." in said
     assert "Reading" not in said
     assert said.count("not fetched yet") == 4
 
@@ -117,8 +118,9 @@ def test_the_page_tells_of_the_last_hour(upstream):
     assert "Failed at the broker (5xx) 0 0 2 2" in said
     assert "No answer (timeout, connection) 1 0 0 1" in said
     assert "Answered 2 0 0 2" in said
-    assert "GET /portfolios/orders/" in said
-    assert "Breaker closed" in said
+    assert said.count("GET /portfolios/orders/") == 1  # the call, beside what was said of it
+    assert "Last failure The connection was closed before an answer came When" in said
+    assert "Circuit breaker normal" in said
     assert "1,000 requests per second" in said
     assert "orders:read portfolios:read webhooks:read just now in" in said
     assert said.count("not fetched yet") == 3
@@ -130,8 +132,8 @@ def test_the_page_tells_of_throttling(upstream):
 
     said = words(browser().get(PAGE))
 
-    assert "Throttled The broker answered 429: background work rests until 10:00:0" in said
-    assert "0 of 800 per second, rests until 10:00:0" in said
+    assert "Throttled The broker answered 429: background work is paused until 10:00:0" in said
+    assert "0 of 800 per second, paused until 10:00:0" in said
     assert "429, too many requests 1 0 0 1" in said
 
 
@@ -141,7 +143,10 @@ def test_the_page_tells_until_when_the_broker_wants_nothing(upstream):
 
     said = words(browser().get(PAGE))
 
-    assert "Paused The broker asked us to wait: nobody's requests are sent before 10:01:" in said
+    told = "Paused The broker asked us to wait: background work, placing and cancelling wait until 10:01:"
+    assert told in said
+    assert "Requests by staff are always sent." in said
+    assert "Paused by the broker until 10:01:" in said
 
 
 def test_the_page_tells_that_the_broker_does_not_answer(upstream):
@@ -151,8 +156,8 @@ def test_the_page_tells_that_the_broker_does_not_answer(upstream):
     said = words(browser().get(PAGE))
 
     assert "Not answering The broker has not answered since" in said
-    assert "Background work and submissions wait; the next try is at 10:00:0" in said
-    assert "Breaker open, no answer since" in said
+    assert "Background work, placing and cancelling wait; the next try is at 10:00:0" in said
+    assert "Circuit breaker open, no answer since" in said
 
 
 def test_the_token_is_not_on_the_page(upstream):
@@ -168,7 +173,7 @@ def test_without_redis_the_page_says_that_there_are_no_counters(upstream, monkey
 
     said = words(browser().get(PAGE))
 
-    assert "Not known Counters unavailable" in said
+    assert "Unknown Counters unavailable" in said
     assert "Requests per minute, last hour Counters unavailable" in said
     assert "1,000 requests per second" in said
 
@@ -221,7 +226,7 @@ def test_today_has_a_line_that_leads_to_the_page(upstream):
     assert f'<a href="{PAGE}">answering</a>' in html(client.get("/admin/"))
 
     fail(upstream, Trouble("cut"), FAILURES)
-    panels.forget("api-weather")
+    panels.forget(RECENT)
 
     shown = html(client.get("/admin/"))
     assert re.search(
@@ -229,11 +234,36 @@ def test_today_has_a_line_that_leads_to_the_page(upstream):
     )
 
 
+@pytest.mark.parametrize("call", [
+    lambda: api().portfolio_order(uuid4()),
+    lambda: api().place_portfolio_order(b"{}", idempotency_key=uuid4()),
+    lambda: api().cancel_portfolio_order(uuid4()),
+    lambda: next(iter(api().subscriptions())),
+], ids=["ask", "placement", "cancellation", "subscription"])  # fmt: skip
+def test_the_last_error_of_any_kind_of_call_is_the_same_on_today_and_on_the_page(upstream, call):
+    api().verify_keys(urgency=Urgency.PERSON)
+    client = browser()
+    assert "Last API error none in 24 h" in words(client.get("/admin/"))
+    upstream.expect(Trouble("cut"))
+    with pytest.raises(InvestmentAPIError):
+        call()
+    panels.forget(RECENT)
+
+    report = api().weather.report(now=timezone.now())
+
+    assert report and report.failure
+    failure = report.failure
+    assert failure.call.split()[0] in failure.words  # for those who look closely, beside the words
+    said = "The connection was closed before an answer came"
+    assert said in words(client.get(PAGE))
+    assert f"Last API error just now : {said}" in words(client.get("/admin/"))
+
+
 # Metrics
 
 
-def numbers(client):
-    text = client.get("/metrics").content.decode()
+def numbers(scraper):
+    text = scraper.get("/metrics").content.decode()
     return {
         " ".join([sample.name.removeprefix("order_desk_api_"), *sample.labels.values()]): (
             sample.value
@@ -244,11 +274,11 @@ def numbers(client):
     }
 
 
-def test_the_metrics_count_requests_by_urgency_and_outcome(upstream, client):
+def test_the_metrics_count_requests_by_urgency_and_outcome(upstream, scraper):
     api().verify_keys(urgency=Urgency.PERSON)
     fail(upstream, Trouble("cut"), FAILURES)
 
-    found = numbers(client)
+    found = numbers(scraper)
 
     assert found["readable"] == 1
     assert found["requests_total answered person"] == 2
@@ -259,22 +289,22 @@ def test_the_metrics_count_requests_by_urgency_and_outcome(upstream, client):
     assert found["paused_seconds"] == 0
 
 
-def test_the_metrics_tell_of_throttling(upstream, client):
+def test_the_metrics_tell_of_throttling(upstream, scraper):
     api().verify_keys(urgency=Urgency.PERSON)
     fail(upstream, Trouble("problem", 429, retry_after="90"), 1)
 
-    found = numbers(client)
+    found = numbers(scraper)
 
     assert found["background_share"] == 0
     assert 80 < found["paused_seconds"] <= 90
     assert found["breaker_open"] == 0
 
 
-def test_what_cannot_be_read_is_a_number_not_an_error(client, settings):
+def test_what_cannot_be_read_is_a_number_not_an_error(scraper, settings):
     settings.INVESTMENT_API_URL = ""
     forget_api()
 
-    assert numbers(client) == {"readable": 0}
+    assert numbers(scraper) == {"readable": 0}
 
 
 def test_the_condition_goes_by_the_display_zone():
@@ -282,4 +312,4 @@ def test_the_condition_goes_by_the_display_zone():
     with timezone.override("Asia/Tokyo"):
         it = condition(told(), Outlook(10, 8, 0, later, later), now=START)
 
-    assert "before 18:00:30" in it.sentence
+    assert "wait until 18:00:30" in it.sentence

@@ -7,11 +7,14 @@ import socket
 import pytest
 from django.db import OperationalError, connection
 from django.urls import resolve
+from django.utils import timezone
 
 from backoffice import doorbell
 from backoffice.celery import app
 from orders.models import JournalEntry
+from orders.tasks import drain
 from tests.signed import PATH, envelope, headers_for, post, publish, sample
+from webhooks import reading, refusals
 from webhooks.models import Delivery, Verdict
 
 EVENT = sample("webhook.single_event")["payload"][0]
@@ -26,6 +29,8 @@ def _keys():
 
 
 def stored():
+    """Return what the inbox made of each delivery, once it was read."""
+    reading.read_next(now=timezone.now())
     return [(row.verdict, row.events) for row in Delivery.objects.order_by("pk")]
 
 
@@ -97,12 +102,63 @@ def test_another_method_is_answered_405(client, method):
     assert stored() == []
 
 
-def test_an_unsigned_delivery_is_answered_401_and_kept_as_refused(client):
-    answer = client.post(PATH, BODY, "application/json")
+def unread(client, **headers):
+    """Send a request whose body cannot be read; return the answer."""
+    return post_stream(
+        client, BrokenStream(), headers={"content-length": "1000", **headers}, CONTENT_LENGTH="1000"
+    )
+
+
+def test_an_unsigned_delivery_is_answered_401_before_its_body_is_read_and_without_the_database(
+    client, django_assert_num_queries
+):
+    with django_assert_num_queries(0):
+        answer = unread(client)
 
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Signature")
-    assert Delivery.objects.get().reason == "the header signature-input is missing"
-    assert not JournalEntry.objects.exists()
+    assert stored() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"signature-input": ""}, "the header signature-input cannot be read"),
+        ({"signature-input": "sig1=()"}, "the signature names no key"),
+        ({"signature-input": 'sig1=();keyid="stranger"'}, "the key stranger is not known"),
+        ({"signature": None}, "the header signature is missing"),
+        ({"signature-input": None}, "the header signature-input is missing"),
+    ],
+)
+def test_what_names_no_signature_by_a_known_key_is_refused_before_its_body_is_read(
+    client, change, reason
+):
+    headers = {
+        name: value for name, value in (headers_for(BODY) | change).items() if value is not None
+    }
+
+    assert unread(client, **headers).status_code == 401
+    assert Delivery.objects.get().reason == reason
+
+
+def test_refusals_beyond_sixty_a_minute_are_not_stored_and_cost_no_query(
+    client, django_assert_num_queries
+):
+    headers = headers_for(BODY, key_id="stranger")
+    for _ in range(refusals.MOST_KEPT):
+        assert unread(client, **headers).status_code == 401
+
+    with django_assert_num_queries(0):
+        assert unread(client, **headers).status_code == 401
+    assert len(stored()) == refusals.MOST_KEPT
+
+
+def test_other_processes_count_too_where_refusals_are_counted(client):
+    for _ in range(2):
+        refusals.rows.forget()  # as another process
+        for _ in range(refusals.MOST_KEPT):
+            unread(client, **headers_for(BODY, key_id="stranger"))
+
+    assert len(stored()) == refusals.MOST_KEPT
 
 
 def test_a_refusal_does_not_tell_the_sender_why(client):
@@ -115,7 +171,7 @@ def test_a_refusal_does_not_tell_the_sender_why(client):
 
 def test_a_refusal_that_cannot_be_recorded_is_401_all_the_same(client):
     with fail_with(OperationalError("no space left")):
-        assert client.post(PATH, BODY, "application/json").status_code == 401
+        assert post(client, BODY, key_id="stranger").status_code == 401
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "multipart/form-data; boundary=x"])
@@ -211,6 +267,7 @@ def test_a_connection_that_breaks_is_answered_503_and_is_no_refusal(client):
     assert (answer.status_code, stored()) == (503, [])
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_delivery_that_cannot_be_stored_now_is_answered_503_with_a_time_to_come_back(
     client, caplog
 ):
@@ -256,6 +313,7 @@ def test_a_dead_broker_changes_nothing_about_the_answer(client, dead_broker, cap
 def test_a_worker_is_rung_for_once_the_delivery_is_committed(client):
     with app.connection_for_read() as broker, broker.SimpleQueue("order-desk") as queue:
         queue.clear()
+        doorbell.answer(drain)
         assert post(client, BODY).status_code == 200
 
         assert queue.get(timeout=2).headers["task"] == "orders.tasks.drain"

@@ -1,87 +1,176 @@
-"""CSV files of a million rows: rate, first byte, memory.
+"""Each CSV file: rate against psql, first byte, and the peak of memory at a tenth of the rows and at all.
 
     TEST_DATABASE_URL=postgres://... python -m tests.benchmarks.exports [ROWS]
 
-Floor: psql's \\copy of the same tables. Naive form: model instances through csv.
+ROWS is 100,000 unless told. Floor: psql's \\copy of the same rows. Naive form: model instances through
+csv. Each file is read by a process of its own, forked from the same state, so that no peak hides
+in memory that an earlier file has left free.
 """
 
 import csv
+import os
+import pickle
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import StringIO
 from itertools import islice
+from typing import Any
+
+from django.db import connections
+from django.utils import timezone
 
 from orders.export import files
 from orders.export.files import Export
 from orders.export.selection import Selection
-from orders.models import JournalEntry, Order
+from orders.models import (
+    Execution,
+    Finding,
+    JournalEntry,
+    Order,
+    PortfolioOrder,
+    Reconciliation,
+    StaffAction,
+    StepDetail,
+)
 from tests.benchmarks import ground, stock
 
+ROWS = 100_000
 NAIVELY = 20_000  # rows
-ORDERS = "(SELECT * FROM orders_order o LEFT JOIN orders_portfolioorder p ON p.id = o.portfolio_order_id)"
+# psql's floor of each file: the tables that its rows are made of, without payloads.
+ENTRIES = """
+    SELECT id, recorded_at, occurred_at, source, outcome, type, status, actor, message, portfolio_order_id,
+        order_id, placement_id, event_id, repeat_of, delivery_id, applied_at FROM orders_journalentry"""
+ORDERS = """
+    SELECT * FROM orders_order o LEFT JOIN orders_portfolioorder p ON p.id = o.portfolio_order_id"""
+EXECUTIONS = "SELECT * FROM orders_execution e JOIN orders_order o ON o.id = e.order_id"
+STAFF = f"""
+    SELECT j.*, d.* FROM ({ENTRIES}) j LEFT JOIN orders_stepdetail d ON d.entry_id = j.id
+    WHERE source = 'STAFF'"""
+FINDINGS = """
+    SELECT f.*, o.portfolio_order_id FROM orders_finding f LEFT JOIN orders_order o ON o.id = f.order_id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How one file was read to its end."""
+
+    rows: int
+    size: int  # bytes
+    seconds: float
+    header: float  # seconds until the first bytes
+    peak: float  # MiB above what the process held before
 
 
 def main() -> None:
-    """Measure the history of orders, then the orders."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    """Measure every file at a tenth of the rows, then at all of them."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     with ground.database(only="postgresql"):
-        told = rows // stock.ENTRIES_EACH
-        stock.fill(1, told, with_entries=True)
-        ground.head(f"export_history, {rows:,} entries")
-        columns = (
-            "portfolio_order_id, order_id, source, type, status, occurred_at, recorded_at, actor"
-        )
-        floor = _copy(f"(SELECT {columns}, event_id, message FROM orders_journalentry)", rows)
-        _measure(files.order_history, floor)
-        _naive(lambda: JournalEntry.objects.defer("payload").iterator())
-        stock.fill(told + 1, rows // stock.ORDERS_EACH)
-        ground.head(f"export_orders, {rows:,} orders")
-        floor = _copy(ORDERS, rows)
-        _measure(files.orders, floor)
-        _naive(lambda: Order.objects.select_related("portfolio_order").iterator())
+        for count in (rows // 10, rows):
+            ground.empty(
+                Finding, Reconciliation, StepDetail, Execution, JournalEntry, Order, PortfolioOrder
+            )
+            _of_stories(count)
+            _of_rows(count)
 
 
-def _copy(what: str, rows: int) -> float:
-    command = ["psql", ground.address(), "-qc", rf"\copy {what} TO STDOUT CSV HEADER"]
+def _of_stories(count: int) -> None:
+    """Measure what is made of orders with their journal, and the journal itself."""
+    told = count // stock.ENTRIES_EACH
+    stock.fill(1, told, with_entries=True)
+    _measure("order history", lambda: files.order_history(Selection.everything()), ENTRIES)
+    _naive(lambda: JournalEntry.objects.defer("payload").iterator())
+    entries = JournalEntry.objects.all()
+    _measure("journal entries", lambda: files.journal_entries(entries), ENTRIES)
+    stock.fill(told + 1, count // stock.ORDERS_EACH)
+    stock.fill_executions()
+    _measure("orders", lambda: files.orders(Selection.everything()), ORDERS)
+    _naive(lambda: Order.objects.select_related("portfolio_order").iterator())
+    _measure("executions", lambda: files.executions(Selection.everything()), EXECUTIONS)
+
+
+def _of_rows(count: int) -> None:
+    """Measure what is made of one table."""
+    stock.fill(count // stock.ORDERS_EACH + 1, count, with_orders=False)
+    make = lambda: files.portfolio_orders(Selection.everything())  # noqa: E731 -- one of a list of files
+    _measure("portfolio orders", make, "SELECT * FROM orders_portfolioorder")
+    stock.fill_staff(count)
+    _measure("staff actions", lambda: files.staff_actions(StaffAction.objects.all()), STAFF)
+    run = Reconciliation.objects.create(scope="OPEN", state="DONE", started_at=timezone.now())
+    stock.fill_findings(run.pk, count)
+    _measure("findings", lambda: files.findings(run), FINDINGS)
+
+
+def _measure(what: str, make: Callable[[], Export], floor: str) -> None:
+    read = _apart(make)
+    ground.head(f"{what}, {read.rows:,} rows, {read.size / 2**20:.1f} MiB")
+    copied = _copy(floor, read.rows)
+    rate = read.rows / read.seconds
+    remark = f"{rate / copied:.3f} of \\copy, header after {read.header:.2f} s, memory +{read.peak:.1f} MiB"
+    ground.say("ours", rate, "rows/s", remark)
+
+
+def _copy(query: str, rows: int) -> float:
+    command = [
+        "psql",
+        ground.address(),
+        "-qc",
+        rf"\copy ({' '.join(query.split())}) TO STDOUT CSV HEADER",
+    ]
     took = ground.seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
     ground.say(r"psql \copy", rows / took, "rows/s")
     return rows / took
 
 
-def _measure(make: Callable[[Selection], Export], floor: float) -> None:
-    """Read one file to its end."""
-    before, began = ground.resident_mib(), time.perf_counter()
-    file = make(Selection.everything())
-    chunks = file.chunks(bom=False)
-    next(chunks)
-    header, size = time.perf_counter() - began, len(next(chunks, b""))
-    first = time.perf_counter() - began
-    most = before
-    for number, chunk in enumerate(chunks):
-        size += len(chunk)
-        if number % 50 == 0:
-            most = max(most, ground.resident_mib())
-    rate = file.count / (time.perf_counter() - began)
-    remark = f"{rate / floor:.2f} of \\copy, header after {header:.2f} s, rows after {first:.2f} s"
-    remark += f", memory +{most - before:.0f} MiB, {size / 2**20:.0f} MiB written"
-    ground.say("ours", rate, "rows/s", remark)
+def _apart(make: Callable[[], Export]) -> Read:
+    """Read a file in a child process, which knows nothing of the files before."""
+    connections.close_all()
+    out, into = os.pipe()
+    if not (child := os.fork()):
+        status = 1
+        try:
+            os.write(into, pickle.dumps(_read(make)))
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(into)
+    with os.fdopen(out, "rb") as result:
+        read: Read = pickle.loads(result.read())
+    os.waitpid(child, 0)
+    return read
 
 
-def _naive(read: Callable[[], object]) -> None:
+def _read(make: Callable[[], Export]) -> Read:
+    connections["default"].ensure_connection()
+    file, size, header = make(), 0, 0.0
+    began = time.perf_counter()
+
+    def to_its_end() -> None:
+        nonlocal size, header
+        for chunk in file.chunks(bom=False):
+            header = header or time.perf_counter() - began
+            size += len(chunk)
+
+    peak = ground.peak_mib(to_its_end)
+    return Read(file.count, size, time.perf_counter() - began, header, peak)
+
+
+def _naive(read: Callable[[], Any]) -> None:
     def write() -> None:
         writer = csv.writer(StringIO())
-        for row in islice(read(), NAIVELY):  # type: ignore[call-overload]
-            writer.writerow(
-                [
-                    getattr(row, field.attname)
-                    for field in row._meta.concrete_fields
-                    if field.attname != "payload"
-                ]
-            )
+        for row in islice(read(), NAIVELY):
+            names = [it.attname for it in row._meta.concrete_fields if it.attname != "payload"]
+            writer.writerow([getattr(row, name) for name in names])
 
-    ground.say("naive: model instances", NAIVELY / ground.seconds(write), "rows/s")
+    rows = min(NAIVELY, _counted(read))
+    ground.say("naive: model instances", rows / ground.seconds(write), "rows/s")
+
+
+def _counted(read: Callable[[], Any]) -> int:
+    """Return how many rows there are, up to as many as are written naively."""
+    return sum(1 for _ in islice(read(), NAIVELY))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What benchmarks share: a database of their own, a stop watch, memory, lines of figures."""
 
 import logging
+import re
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -34,10 +35,12 @@ def database(*, only: str = "") -> Iterator[None]:
 def empty(*models: type) -> None:
     """Take all rows out of some tables, and what the process remembers of them."""
     with connection.cursor() as cursor:
-        for model in models:
-            table = model._meta.db_table  # type: ignore[attr-defined]
-            verb = "TRUNCATE" if connection.vendor == "postgresql" else "DELETE FROM"
-            cursor.execute(f"{verb} {table}")
+        tables = [model._meta.db_table for model in models]  # type: ignore[attr-defined]
+        if connection.vendor == "postgresql":
+            cursor.execute(f"TRUNCATE {', '.join(tables)}")
+        else:
+            for table in tables:
+                cursor.execute(f"DELETE FROM {table}")
     clocks.forget_first_webhook()
     cache.clear()
 
@@ -60,6 +63,16 @@ def resident_mib() -> float:
     """Return the memory that this process holds now."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize() / 2**20
+
+
+def peak_mib(work: Callable[[], object]) -> float:
+    """Return by how much the memory of this process grew at most while something was done."""
+    before = resident_mib()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+    work()
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (peak,) = re.findall(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return max(int(peak) / 2**10 - before, 0)
 
 
 def head(text: str) -> None:

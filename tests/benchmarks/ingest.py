@@ -17,6 +17,7 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connection, transaction
 from django.utils import timezone
 
+from backoffice import database
 from backoffice.http_signatures import Message
 from orders import projection
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
@@ -120,14 +121,16 @@ def _answer(application: Any, environ: dict[str, Any]) -> None:
 
 
 def _store_naively(message: Message, **_: object) -> None:
-    """Store each event by itself, as a first version would."""
-    for event in json.loads(message.body)["payload"]:
-        naive.store(event)
+    """Store each event by itself, as a first version would; it keeps no time limit."""
+    with database.limits("long"):
+        for event in json.loads(message.body)["payload"]:
+            naive.store(event)
 
 
 def _store_and_apply_naively(message: Message, **_: object) -> None:
-    for event in json.loads(message.body)["payload"]:
-        naive.apply(naive.store(event))
+    with database.limits("long"):
+        for event in json.loads(message.body)["payload"]:
+            naive.apply(naive.store(event))
 
 
 def _copy(size: int, number: int) -> list[float]:

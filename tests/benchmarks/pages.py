@@ -1,6 +1,10 @@
-"""Lists, filters and searches of staff: few rows against many, with their statements.
+"""Lists, filters and searches of staff: few rows against many, with their statements; then large portfolio orders.
 
     TEST_DATABASE_URL=postgres://... python -m tests.benchmarks.pages [PORTFOLIO_ORDERS]
+    python -m tests.benchmarks.pages large
+
+The second form measures portfolio orders of 12, 1,500 and 10,000 orders alone, on SQLite too: each order
+with four events, and 30 polls.
 
 Floor: the same page at 1,000 portfolio orders. Five orders for each portfolio order, and up to
 ``LONGEST_JOURNAL`` of them 25 entries; two million by default, which takes some minutes to make.
@@ -8,6 +12,7 @@ Floor: the same page at 1,000 portfolio orders. Five orders for each portfolio o
 
 import statistics
 import sys
+import time
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -15,12 +20,16 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from orders.export import files
+from orders.export.selection import Selection
 from orders.models import Order, PortfolioOrder
 from tests.benchmarks import ground, stock
+from tests.large import large
 
 FEW = 1000
 TIMES = 5
 LONGEST_JOURNAL = 40_000  # portfolio orders that get a journal: a million entries
+SIZES = (12, 1500, 10_000)
 LIST, ORDERS, ENTRIES = (
     f"/admin/orders/{name}/" for name in ("portfolioorder", "order", "journalentry")
 )
@@ -39,6 +48,9 @@ class Shown:
 
 def main() -> None:
     """Measure each page twice."""
+    if sys.argv[1:] == ["large"]:
+        _measure_large()
+        return
     many = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000
     with ground.database(only="postgresql"):
         client = Client(raise_request_exception=False)
@@ -61,6 +73,46 @@ def main() -> None:
             ground.say(path.removeprefix("/admin/orders/"), after.seconds * 1000, "ms", remark)
             if after.sql > 2 * before.sql + 0.02:
                 print(f"    {after.slowest}")  # noqa: T201
+
+
+def _measure_large() -> None:
+    with ground.database():
+        client = Client(raise_request_exception=False)
+        user = User.objects.create_superuser("mira")
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        rows = {count: large(count, name=f"of {count}") for count in SIZES}
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+        for count, row in rows.items():
+            ground.head(f"A portfolio order of {count:,} orders")
+            path, order = f"{LIST}{row.pk}/change/", row.orders.order_by("pk")[0]
+            for what, asked in {
+                "its page": path,
+                "its problems": f"{path}?show=problems",
+                "the middle of its history": f"{path}?at={2 * count}",
+                "the page of one order": f"{ORDERS}{order.pk}/change/",
+                "the list": LIST,
+                "its version": f"/admin/version/portfolio-order/{row.pk}/",
+            }.items():
+                _say_large(client, what, asked)
+            _export(row)
+
+
+def _export(row: PortfolioOrder) -> None:
+    """Read the history file of one portfolio order."""
+    file = files.order_history(Selection.of(PortfolioOrder.objects.filter(pk=row.pk)))
+    began, before, most = time.perf_counter(), ground.resident_mib(), 0.0
+    for _ in file.chunks(bom=False):
+        most = max(most, ground.resident_mib() - before)
+    took = time.perf_counter() - began
+    ground.say("export_history", took * 1000, "ms", f"{file.count:,} rows, memory +{most:.0f} MiB")
+
+
+def _say_large(client: Client, what: str, path: str) -> None:
+    shown, text = _show(client, path), client.get(path).content
+    remark = f"{len(text) / 1000:,.0f} kB, {text.count(b'<'):,} tags, {shown.queries} statements"
+    remark += "" if shown.status == 200 else f", answered {shown.status}"
+    ground.say(what, shown.seconds * 1000, "ms", f"{remark}: {shown.sql * 1000:.0f} ms")
 
 
 def _paths() -> list[str]:

@@ -53,13 +53,56 @@ ORDERS_ENTRIES = f"""
         md5('event ' || n || ' ' || k || w)::uuid, n, 'ORDER.' || word, word, {TOLD}, ''::bytea
     FROM ({PLACED}) AS it, generate_series(1, {ORDERS_EACH}) AS k, {WORDS} WHERE w < 5"""
 
+# One execution of each order; steps of staff with their details; findings of one reconciliation.
+EXECUTIONS = """
+    INSERT INTO orders_execution (id, order_id, status, fact, side, currency, cash_amount, share_quantity,
+        price, venue_id, transaction_time, tax, settlement_date)
+    SELECT md5('execution ' || id)::uuid, id, 'SETTLED', fact, 'BUY', 'EUR', '250.00', '2.5', '100.00',
+        'XETR', filled_at, '0.25', filled_at::date
+    FROM orders_order"""
+STAFF_ENTRIES = """
+    INSERT INTO orders_journalentry (portfolio_order_id, source, outcome, type, status, occurred_at,
+        recorded_at, actor, message, payload)
+    SELECT md5('portfolio order ' || n)::uuid, 'STAFF', 'NOTED', '', '', now(), now() - n * interval '9 s',
+        'mira', 'Told the client about ' || n, ''::bytea
+    FROM generate_series(1, %s) AS n"""
+STAFF_DETAILS = """
+    INSERT INTO orders_stepdetail (entry_id, subject_kind, subject_id, address)
+    SELECT id, '', '', '203.0.113.9' FROM orders_journalentry WHERE source = 'STAFF'"""
+FINDINGS = """
+    INSERT INTO orders_finding (reconciliation_id, portfolio_order_id, verdict, detail, found_at)
+    SELECT %s, md5('portfolio order ' || n)::uuid, 'DIFFERING', 'status: here PROCESSING, there FILLED', now()
+    FROM generate_series(1, %s) AS n"""
 
-def fill(first: int, last: int, *, with_entries: bool = False) -> None:
-    """Add portfolio orders ``first`` to ``last``, each with its orders, and with its journal."""
-    statements = [PORTFOLIO_ORDERS, ORDERS]
+
+def fill(first: int, last: int, *, with_entries: bool = False, with_orders: bool = True) -> None:
+    """Add portfolio orders ``first`` to ``last``, each with its orders unless told, and with its journal."""
+    statements = [PORTFOLIO_ORDERS, ORDERS] if with_orders else [PORTFOLIO_ORDERS]
     if with_entries:
         statements += [PARENTS_ENTRIES, ORDERS_ENTRIES]
     with connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement, [first, last])
         cursor.execute("ANALYZE orders_portfolioorder, orders_order, orders_journalentry")
+
+
+def fill_staff(count: int) -> None:
+    """Add so many steps of staff."""
+    with connection.cursor() as cursor:
+        cursor.execute(STAFF_ENTRIES, [count])
+        cursor.execute(STAFF_DETAILS)
+        cursor.execute("ANALYZE orders_journalentry, orders_stepdetail")
+
+
+def fill_executions() -> None:
+    """Add one execution to each order."""
+    with connection.cursor() as cursor:
+        cursor.execute(EXECUTIONS)
+        cursor.execute("ANALYZE orders_execution")
+
+
+def fill_findings(run: int, count: int) -> None:
+    """Add so many findings to a reconciliation."""
+    with connection.cursor() as cursor:
+        cursor.execute(FINDINGS, [run, count])
+        cursor.execute("ANALYZE orders_finding")
