@@ -1,14 +1,16 @@
 """One batch of journal entries folded into rows: lock, fold in memory, write in bulk. Used by the projection alone.
 
 A drain waits for no row that is there: it takes the locks that it can get, and what needs another
-is left for later. Missing rows are inserted, and locked, in this order, so that two batches cannot
-deadlock: portfolio orders by id, then orders by id; executions are read under their order's lock.
+is left for later. Missing rows are folded in memory and inserted whole, in this order, so that two
+batches cannot deadlock: portfolio orders by id, then orders by id, then executions, which are read
+under their order's lock.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Self
 from uuid import UUID
 
@@ -21,8 +23,8 @@ from orders.facts import Reading
 from orders.fold import Fact, reference_id
 from orders.lifecycle import Kind, is_final
 from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
-from orders.rows import Rows
-from orders.tracked import Source, Tracked
+from orders.rows import Rows, held, new
+from orders.tracked import Source
 
 UNREADABLE = "could not be read and was left out:"  # begins what an entry says of its attributes
 NEEDED_OF_OTHERS = (
@@ -32,7 +34,7 @@ ASKING_WRITES = {"asking_until", "checked_at", "check_error"}
 
 
 class OvertakenRowsError(Exception):
-    """Rows that were missing have come meanwhile, and somebody holds them: to be tried anew, they are known now."""
+    """Rows that were missing have come meanwhile: all has to be rolled back and tried anew, they are known now."""
 
 
 class Batch:
@@ -54,8 +56,8 @@ class Batch:
         self.unchanged: list[Entry] = []
         self.rows = Rows()
         self._told: dict[Entry, str] = {}  # what each said before it was taken
-        self._new: set[Tracked] = set()
-        self._news: set[Tracked] = set()
+        self._new: set[Any] = set()
+        self._news: set[Any] = set()
 
     def add(self, entry: Entry, reading: Reading) -> None:
         """Take an entry with what it says."""
@@ -73,7 +75,7 @@ class Batch:
         self.refused.append(entry)
 
     def lock(self) -> Collection[Entry]:
-        """Lock all rows concerned, the missing ones inserted; return the entries left out.
+        """Lock all rows concerned, the missing ones blank in memory; return the entries left out.
 
         Those need a row that somebody else has locked; none is left out unless locked rows are skipped.
         """
@@ -90,8 +92,10 @@ class Batch:
         left = self._leave_out(
             {it for it, need in needs.items() if need.meets(busy)} if busy else ()
         )
-        self._insert([needs[entry] for entry, _ in self._all()], known, links.keys())
-        self.rows.hold(Execution.objects.filter(order__pk__any_of=list(self.rows.orders)))
+        self.rows.hold(
+            held(Execution, Execution.objects.filter(order__pk__any_of=list(self.rows.orders)))
+        )
+        self._add([needs[entry] for entry, _ in self._all()], known, links.keys())
         return left
 
     def ask_about(self, ids: Collection[UUID]) -> None:
@@ -125,12 +129,17 @@ class Batch:
 
     def write(self) -> None:
         """Write the changed rows, and the outcomes of stored entries: one statement for each table and outcome."""
-        for model in (PortfolioOrder, Order):
-            rows = sorted(
-                (row for row in self.rows.touched if type(row) is model), key=lambda row: row.pk
-            )
-            bulk.upsert(model, rows, but=ASKING_WRITES)
-        execution_rows.write(row for row in self.rows.touched if isinstance(row, Execution))
+        for model, rows in (
+            (PortfolioOrder, self.rows.portfolio_orders),
+            (Order, self.rows.orders),
+        ):
+            ordered = sorted(rows.values(), key=attrgetter("id"))
+            added = [row for row in ordered if row.is_new]
+            if bulk.insert(model, added) < len(added):
+                raise OvertakenRowsError
+            changed = [row for row in ordered if row in self.rows.touched and not row.is_new]
+            bulk.upsert(model, changed, but=ASKING_WRITES)
+        execution_rows.write(row for row in self.rows.touched if row.kind is Kind.EXECUTION)
         for entry, _ in self._all():
             entry.applied_at = self.now
         for entries in (self.applied, self.unchanged):
@@ -156,38 +165,30 @@ class Batch:
                 entry.outcome, entry.message = Outcome.PENDING, self._told[entry]
         return left
 
-    def _insert(
+    def _add(
         self, needs: Iterable["_Needs"], parents: AbstractSet[UUID], orders: AbstractSet[UUID]
     ) -> None:
-        """Insert and lock the rows that are missing; ``parents`` and ``orders`` are those that were here."""
+        """Add the rows that are missing, blank; ``parents`` and ``orders`` are those that are here."""
         needs = list(needs)
         told = {pk for need in needs for pk in need.told} - parents
-        bulk.insert(PortfolioOrder, [PortfolioOrder(pk=pk) for pk in sorted(told)])
-        self.rows.portfolio_orders |= self._locked_new(PortfolioOrder, told)
-        new = [row for row in self.rows.portfolio_orders.values() if not row.fact]
-        if new:  # their orders came first, and need no checks of their own from now on
-            came = Order.objects.filter(portfolio_order__in=new).exclude(pk__any_of=list(orders))
-            self.rows.orders |= self._locked(Order, came.values_list("pk", flat=True))
+        self.rows.portfolio_orders |= {pk: new(PortfolioOrder, pk) for pk in told}
+        unknown = [row for row in self.rows.portfolio_orders.values() if not row.fact]
+        if unknown:  # their orders came first, and need no checks of their own from now on
+            came = Order.objects.filter(portfolio_order__pk__any_of=[row.pk for row in unknown])
+            others = came.exclude(pk__any_of=list(orders)).values_list("pk", flat=True)
+            self.rows.orders |= self._locked(Order, others)
         named = {pk for need in needs for pk in need.named} - orders
-        bulk.insert(Order, [Order(pk=pk) for pk in sorted(named)])
-        self.rows.orders |= self._locked_new(Order, named)
-        self._new.update(
-            new, (row for row in self.rows.orders.values() if row.pk in named and not row.news_at)
-        )
-
-    def _locked_new(self, model: type[Any], ids: Collection[UUID]) -> dict[UUID, Any]:
-        """Return the rows that were missing, locked. Whoever waited for one here, with others held, could deadlock."""
-        found = self._locked(model, ids)
-        if len(found) < len(ids):
-            raise OvertakenRowsError
-        return found
+        self.rows.orders |= {pk: new(Order, pk) for pk in named}
+        self._new.update(unknown, (self.rows.orders[pk] for pk in named))
 
     def _locked(self, model: type[Any], ids: Iterable[UUID]) -> dict[UUID, Any]:
         """Return the rows with these ids, locked, without those that others have locked if these are skipped."""
         rows = model.objects.select_for_update(no_key=True, skip_locked=self._skips_locked)
-        return {row.pk: row for row in rows.filter(pk__any_of=list(ids)).order_by("pk")}
+        return {
+            row.pk: row for row in held(model, rows.filter(pk__any_of=list(ids)).order_by("pk"))
+        }
 
-    def _about(self, entry: Entry) -> list[Tracked]:
+    def _about(self, entry: Entry) -> list[Any]:
         """Return the row an entry is about, and the portfolio order of that."""
         order = self.rows.orders.get(entry.order_id) if entry.order_id else None
         parent = order.portfolio_order_id if order else entry.portfolio_order_id
@@ -207,22 +208,22 @@ class Batch:
         rows = self._news | self._new
         alone = []
         for order in self.rows.orders.values():
-            parent = self.rows.portfolio_orders.get(order.portfolio_order_id)  # type: ignore[arg-type]
-            if parent in self._new:
+            parent = self.rows.portfolio_orders.get(order.portfolio_order_id)
+            if parent and parent in self._new:
                 clocks.inherit(parent, order)
             if parent is None and order in rows:
                 alone.append(order)
             elif parent is not None and order.check_after is not None:
                 order.check_after = None  # its portfolio order asks for it
                 self.rows.touched.add(order)
-        self._plan_all(alone, [row for row in rows if isinstance(row, PortfolioOrder)])
+        self._plan_all(alone, [row for row in rows if row.kind is Kind.PORTFOLIO_ORDER])
         doubtful = [*self.refused, *(entry for entry, _ in self.readings if entry.repeat_of)]
         for entry in doubtful:
             if entry.source == Source.WEBHOOK:
                 self._ask_at_once(entry)
         self._make_due({pk for entry in doubtful for pk in _suspects(entry)})
 
-    def _plan_all(self, alone: Sequence[Order], parents: Sequence[PortfolioOrder]) -> None:
+    def _plan_all(self, alone: Sequence[Any], parents: Sequence[Any]) -> None:
         """Set when to ask next about orders without a portfolio order here, and about portfolio orders."""
         orders = self._orders_of([row.pk for row in parents])
         ended = [row.pk for row in parents if is_final(Kind.PORTFOLIO_ORDER, row.status)]
@@ -243,18 +244,18 @@ class Batch:
         """Make the rows with these ids due; of an order the portfolio order, where that is here."""
         for pk in ids:
             order = self.rows.orders.get(pk)
-            parent = self.rows.portfolio_orders.get(order.portfolio_order_id) if order else None  # type: ignore[arg-type]
+            parent = self.rows.portfolio_orders.get(order.portfolio_order_id) if order else None
             for row in (self.rows.portfolio_orders.get(pk), parent or order):
                 if row is not None:
                     row.check_after = self.now
                     self.rows.touched.add(row)
 
-    def _plan(self, row: Tracked, orders: Sequence[Order], *, owed: bool) -> None:
+    def _plan(self, row: Any, orders: Sequence[Any], *, owed: bool) -> None:
         row.checks = 0
         clocks.plan(row, now=self.now, orders=orders, owed=owed)
         self.rows.touched.add(row)
 
-    def _owed(self, orders: Iterable[Order]) -> set[UUID]:
+    def _owed(self, orders: Iterable[Any]) -> set[UUID]:
         """Return which of the orders have an execution that has not settled."""
         pks = {order.pk for order in orders}
         owed = {
@@ -267,10 +268,10 @@ class Batch:
             owed.update(unsettled.values_list("order_id", flat=True))
         return owed
 
-    def _orders_of(self, parents: Sequence[UUID]) -> dict[UUID, list[Order]]:
+    def _orders_of(self, parents: Sequence[UUID]) -> dict[UUID, list[Any]]:
         """Return the orders by portfolio order: those of this batch as it folded them, and the rest."""
-        found: dict[UUID, list[Order]] = {pk: [] for pk in parents}
-        rest: Iterable[Order] = []
+        found: dict[UUID, list[Any]] = {pk: [] for pk in parents}
+        rest: Iterable[Any] = []
         if parents:
             rows = Order.objects.filter(portfolio_order__pk__any_of=parents).exclude(
                 pk__any_of=list(self.rows.orders)

@@ -5,6 +5,7 @@ Source: the model, sections 4 (missing) and 5 (heard, news, due).
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import cast
 
 from django.conf import settings
 
@@ -22,7 +23,7 @@ _first_webhook: list[datetime] = []  # never changes once there is one
 
 def kind_of(row: Tracked) -> Kind:
     """Return what kind of object a row is."""
-    return Kind.PORTFOLIO_ORDER if isinstance(row, PortfolioOrder) else Kind.ORDER
+    return row.kind
 
 
 def first_webhook_at() -> datetime | None:
@@ -55,7 +56,7 @@ def hear(row: Tracked, entry: Entry) -> None:
         row.heard_at, row.heard_via = entry.recorded_at, entry.source
     if entry.outcome == Outcome.APPLIED:
         row.news_at = max(row.news_at or entry.recorded_at, entry.recorded_at)
-    about = entry.portfolio_order_id if isinstance(row, PortfolioOrder) else entry.order_id
+    about = entry.portfolio_order_id if row.kind is Kind.PORTFOLIO_ORDER else entry.order_id
     if entry.source in ASKED and about == row.pk:
         row.problems &= ~NOT_FOUND
 
@@ -76,9 +77,8 @@ def plan(row: Tracked, *, now: datetime, orders: Iterable[Order] = (), owed: boo
     ``owed``: an execution of it, or of its orders, has not settled.
     """
     kind, orders = kind_of(row), list(orders)
-    parentless = (
-        isinstance(row, Order) and row.portfolio_order_id is not None
-    )  # named, but not here
+    # Named, but not here.
+    parentless = kind is Kind.ORDER and cast("Order", row).portfolio_order_id is not None
     doubtful = parentless or not is_proven(kind, row) or bool(row.problems & CONFLICT)
     doubtful |= any(
         not is_proven(Kind.ORDER, order) or bool(order.problems & CONFLICT) for order in orders
@@ -100,4 +100,4 @@ def plan(row: Tracked, *, now: datetime, orders: Iterable[Order] = (), owed: boo
 
 
 def _rests(row: Tracked) -> bool:
-    return isinstance(row, Order) and row.order_type in RESTING_TYPES
+    return row.kind is Kind.ORDER and cast("Order", row).order_type in RESTING_TYPES

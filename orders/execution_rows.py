@@ -7,25 +7,17 @@ that knew of one order only, and as they still find it; the rows of the others h
 
 from collections.abc import Iterable
 from copy import copy
-from uuid import UUID, uuid5
+from typing import Any
 
 from orders import bulk
 from orders.models import Execution
 
-SHARED = UUID("6b1d2c0e-7a57-4c39-8f54-3e0c9b0a1d77")  # namespace of the ids of the others
 
-
-def new(order_id: UUID, upstream_id: UUID) -> Execution:
-    """Return a row for an execution that an order has not reported before."""
-    pk = uuid5(SHARED, f"{order_id} {upstream_id}")
-    return Execution(pk=pk, execution_id=upstream_id, order_id=order_id)
-
-
-def write(executions: Iterable[Execution]) -> None:
-    """Write executions whose orders are locked: those that are here, and ``new`` ones."""
+def write(executions: Iterable[Any]) -> None:
+    """Write executions whose orders are locked: those that are here, and new ones."""
     rows = sorted(executions, key=lambda it: (it.upstream_id, it.order_id))
-    added = [row for row in rows if row._state.adding]  # noqa: SLF001 -- Django's documented way
-    bulk.upsert(Execution, [row for row in rows if not row._state.adding])  # noqa: SLF001
+    added = [row for row in rows if row.is_new]
+    bulk.upsert(Execution, [row for row in rows if not row.is_new])
     if bulk.insert(Execution, [_under_its_own_id(row) for row in added]) == len(added):
         return
     ids = [row.upstream_id for row in added]
@@ -33,7 +25,7 @@ def write(executions: Iterable[Execution]) -> None:
     bulk.insert(Execution, [it for it in added if owners.get(it.upstream_id) != it.order_id])
 
 
-def _under_its_own_id(row: Execution) -> Execution:
+def _under_its_own_id(row: Any) -> Any:
     found = copy(row)
-    found.pk, found.execution_id = row.upstream_id, None
+    found.id, found.execution_id = row.upstream_id, None
     return found

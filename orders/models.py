@@ -13,7 +13,7 @@ from orders.audit.kinds import DESKS_OWN, STAFF_ACTIONS
 from orders.audit.models import StepDetail
 from orders.cancelling.models import Cancellation, CancellationState
 from orders.executions import OVER
-from orders.lifecycle import OPEN_STATUSES, SETTLING
+from orders.lifecycle import OPEN_STATUSES, SETTLING, Kind
 from orders.placing.models import Placement, PlacementState
 from orders.reconciliation.models import Finding, Reconciliation
 from orders.request_ids import request_id_in
@@ -66,6 +66,7 @@ VENUE = Bytewise("venue_id")  # an id of the broker's, or a word
 class PortfolioOrder(Tracked):
     """An order for a whole portfolio, which upstream splits into orders."""
 
+    kind = Kind.PORTFOLIO_ORDER
     allocation_id = models.UUIDField(null=True, blank=True)
     type = text()
     settled_at = moment()
@@ -113,6 +114,7 @@ class PortfolioOrder(Tracked):
 class Order(Tracked):
     """An order for one instrument, most often one of a portfolio order."""
 
+    kind = Kind.ORDER
     portfolio_order = models.ForeignKey(
         PortfolioOrder,
         models.DO_NOTHING,
@@ -165,6 +167,7 @@ class Execution(models.Model):
     ``execution_id`` is upstream's id; None where ``id`` is, as it is for the first of these orders.
     """
 
+    kind = Kind.EXECUTION
     id = models.UUIDField(primary_key=True, editable=False)
     execution_id = models.UUIDField(null=True, blank=True, editable=False)
     order = models.ForeignKey(

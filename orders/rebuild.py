@@ -27,14 +27,22 @@ from orders.lifecycle import CANCELLED_EXECUTED, NOT_FOUND, Kind
 from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
 from orders.rows import Rows
 from orders.scratch import Damage, Scratch, identity, table_of
-from orders.tracked import MEMORY, Tracked
+from orders.tracked import MEMORY
 
 CLOCKS = {
     "missing_since", "heard_at", "heard_via", "news_at", "check_after", "asking_until",
     "checked_at", "checks", "check_error",
 }  # fmt: skip
 CHUNK = 500
-MODELS: tuple[type[models.Model], ...] = (PortfolioOrder, Order, Execution)
+MODELS = (PortfolioOrder, Order, Execution)
+STATE = {
+    model.kind: [
+        field.attname
+        for field in model._meta.concrete_fields  # noqa: SLF001
+        if field.name not in CLOCKS | MEMORY | {"id", "execution_id"}
+    ]
+    for model in MODELS
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +204,11 @@ def _pairs(model: type[models.Model], rows: list[Any], scratch: Scratch) -> _Pai
             scratch.doubt_parents(row, before)
             continue
         kept.append((row, before))
-        if isinstance(row, PortfolioOrder) and from_orders.takes(row):
+        if row.kind is Kind.PORTFOLIO_ORDER and from_orders.takes(row):
             scratch.await_orders(row)
             if before:  # compared when its orders are folded
                 _take(row, before)
-        elif isinstance(row, Order):
+        elif row.kind is Kind.ORDER:
             scratch.give(row)
     return kept
 
@@ -235,14 +243,14 @@ def _differences(pairs: _Pairs) -> Iterator[Difference]:
         if before is None:
             yield _difference(row, "the row", None, _word(row))
             continue
-        for column in _state_columns(type(row)):
+        for column in STATE[row.kind]:
             held, folded = _state(before, column), _state(row, column)
             if held != folded:
                 yield _difference(before, column, held, folded)
 
 
 def _difference(row: Any, column: str, held: object, folded: object) -> Difference:
-    if not isinstance(row, Execution):
+    if row.kind is not Kind.EXECUTION:
         return Difference(table_of(row), row.pk, column, held, folded)
     of = f" of order {row.order_id}" if row.execution_id else ""
     return Difference(table_of(row), row.upstream_id, column, held, folded, of)
@@ -255,7 +263,7 @@ def _write(model: type[models.Model], pairs: _Pairs, *, now: datetime) -> None:
         differs = before is None or any(_differences([(row, before)]))
         if not differs and all(getattr(row, it, "") == getattr(before, it, "") for it in MEMORY):
             continue
-        if isinstance(row, Tracked):
+        if row.kind is not Kind.EXECUTION:
             for name in CLOCKS:
                 setattr(row, name, getattr(before or row, name))
             row.problems |= before.problems & NOT_FOUND if before else 0
@@ -263,7 +271,7 @@ def _write(model: type[models.Model], pairs: _Pairs, *, now: datetime) -> None:
             if differs:
                 row.check_after = now  # the answer confirms the state and sets the next check
         elif before is not None:
-            row.pk, row.execution_id, row._state = before.pk, before.execution_id, before._state  # noqa: SLF001
+            row.id, row.execution_id, row.is_new = before.pk, before.execution_id, False
         changed.append(row)
     if model is Execution:
         execution_rows.write(changed)
@@ -277,12 +285,6 @@ def _unfounded(scratch: Scratch) -> Iterator[models.Model]:
         for row in model._default_manager.iterator(chunk_size=2000):  # noqa: SLF001
             if not scratch.has_seen(row) and not scratch.is_spoilt(row):
                 yield row
-
-
-def _state_columns(model: type[models.Model]) -> list[str]:
-    fields = model._meta.concrete_fields  # noqa: SLF001
-    names = CLOCKS | MEMORY | {"id", "execution_id"}
-    return [field.attname for field in fields if field.name not in names]
 
 
 def _state(row: models.Model, column: str) -> object:

@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from django.db import models
-
 from orders import from_orders
 from orders.facts import Reading
 from orders.fold import Listing
-from orders.models import Execution, JournalEntry, Order, PortfolioOrder
+from orders.lifecycle import Kind
+from orders.models import JournalEntry, Order, PortfolioOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +76,13 @@ class Scratch:
             listing = Listing(UUID(order), UUID(parent), status, side, fact)
             yield listing.order_id, Reading(listings=(listing,))
 
-    def see(self, rows: Iterable[models.Model]) -> None:
+    def see(self, rows: Iterable[Any]) -> None:
         """Remember that the journal speaks of ``rows``."""
         self._db.executemany(
             "INSERT OR IGNORE INTO seen VALUES (?)", ((identity(row),) for row in rows)
         )
 
-    def has_seen(self, row: models.Model) -> bool:
+    def has_seen(self, row: Any) -> bool:
         """Return whether the journal speaks of ``row``."""
         return self._has("seen", identity(row))
 
@@ -101,9 +100,9 @@ class Scratch:
 
     def is_spoilt(self, row: Any) -> bool:
         """Return whether an entry that cannot be read may have told of ``row``."""
-        if isinstance(row, PortfolioOrder):
+        if row.kind is Kind.PORTFOLIO_ORDER:
             return self._has("spoilt", f"portfolio_order_id {row.pk}")
-        if isinstance(row, Execution):
+        if row.kind is Kind.EXECUTION:
             return self._has("spoilt", f"order_id {row.order_id}")
         parents = {row.portfolio_order_id, row.listed_in} - {None}
         return self._has("spoilt", f"order_id {row.pk}") or any(
@@ -126,10 +125,10 @@ class Scratch:
             (order.status, order.problems, _text(order.filled_at), parent),
         )
 
-    def doubt_parents(self, *rows: models.Model) -> None:
+    def doubt_parents(self, *rows: Any) -> None:
         """Forget the portfolio orders of orders that an entry that cannot be read may have told of."""
         for row in rows:
-            if isinstance(row, Order) and row.portfolio_order_id:
+            if row.kind is Kind.ORDER and row.portfolio_order_id:
                 self._db.execute(
                     "DELETE FROM taker WHERE portfolio_order_id = ?", (row.portfolio_order_id.hex,)
                 )
@@ -164,11 +163,11 @@ def _moment(text: str | None) -> datetime | None:
 
 def identity(row: Any) -> str:
     """Return what a row is known by: an execution is one of its order."""
-    if isinstance(row, Execution):
+    if row.kind is Kind.EXECUTION:
         return f"{table_of(row)} {row.order_id} {row.upstream_id}"
     return f"{table_of(row)} {row.pk}"
 
 
-def table_of(row: models.Model) -> str:
+def table_of(row: Any) -> str:
     """Return what rows of its kind are called."""
-    return str(row._meta.verbose_name)  # noqa: SLF001
+    return str(row.kind.lower().replace("_", " "))

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
-from typing import Self
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -10,7 +10,7 @@ from django.db.models import F, Q
 
 from backoffice.moments import MomentField, MomentIndex, newest_first
 from orders.attributes import REFERENCE, WORD
-from orders.lifecycle import KNOWN_STATUSES, SETTLING
+from orders.lifecycle import KNOWN_STATUSES, SETTLING, Kind
 
 # What the fold remembers beside the state, so that the next fact finds its place. Not compared with the
 # journal: rows of earlier releases lack it, and the state follows from it when it matters.
@@ -106,6 +106,7 @@ class TrackedQuerySet(models.QuerySet):
 class Tracked(models.Model):
     """What portfolio orders and orders share: state (written by the projection alone), then clocks."""
 
+    kind: ClassVar[Kind]
     id = models.UUIDField(primary_key=True, editable=False)
     status = text()
     fact = text(80)  # key of the greatest own fact; "" while the object is only named

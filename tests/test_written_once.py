@@ -271,6 +271,19 @@ def test_a_webhook_is_missed_in_the_first_events_that_an_installation_reads(as_r
     assert PortfolioOrder.objects.get().missing_since == START + timedelta(minutes=1)
 
 
+def test_a_row_that_is_new_is_written_once_and_whole():
+    deliver(*life("X"), *life("Y"))
+
+    with CaptureQueriesContext(connection) as queries:
+        projection.drain(now=NOW)
+
+    tables = [f'"{model._meta.db_table}"' for model in MODELS[:2]]
+    written = [it["sql"].replace("FOR NO KEY UPDATE", "") for it in queries]
+    again = [sql for sql in written if "UPDATE" in sql and any(it in sql for it in tables)]
+    assert again == []
+    assert list(rebuild.compare()) == []
+
+
 def test_a_sign_that_was_sent_in_halves_is_read_as_it_is_kept():
     placed = portfolio_order(name="S", client_reference="XXX")
     body = json.dumps({"payload": [event("PORTFOLIO_ORDER.NEW", placed)]}).encode()

@@ -7,10 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import models
-
 from backoffice.foreign_json import parse
-from orders import execution_rows, facts
+from orders import facts
 from orders.attributes import UnreadableError, says_same
 from orders.facts import Reading
 from orders.fold import Fact, Listing, is_proven
@@ -18,7 +16,7 @@ from orders.lifecycle import CONFLICT, NOT_FOUND, Kind
 from orders.models import Execution, Order, PortfolioOrder
 from orders.problems import problems_in
 from orders.rebuild import CLOCKS
-from orders.rows import Rows
+from orders.rows import Rows, new_execution
 from orders.tracked import MEMORY
 
 BLANK = {None, ""}
@@ -30,7 +28,7 @@ FOLLOWING = {
 UNSAID = {"id", "fact", "announced", "order", "execution_id", "is_fill_derived"}
 # The status is what people look for first.
 COLUMNS = {
-    model: sorted(
+    model.kind: sorted(
         (
             field.attname
             for field in model._meta.concrete_fields  # noqa: SLF001 -- Django's documented way
@@ -157,34 +155,34 @@ def _own(facts: Iterable[Fact], before: Rows, after: Rows) -> Iterator[tuple[Any
             yield before.orders[fact.id], after.orders[fact.id], fact
         elif fact.order_id:
             known = before.executions.get(fact.order_id, {}).get(fact.id)
-            row = known or execution_rows.new(fact.order_id, fact.id)
+            row = known or new_execution(fact.order_id, fact.id)
             yield row, after.executions[fact.order_id][fact.id], fact
 
 
-def _changes(before: models.Model, after: models.Model) -> Iterator[str]:
-    if isinstance(before, Execution) and not before.fact:
-        yield f"execution {str(before)[:8]}: missing here, at the broker {_word('status', after.status)}"  # type: ignore[attr-defined]
+def _changes(before: Any, after: Any) -> Iterator[str]:
+    if before.kind is Kind.EXECUTION and not before.fact:
+        yield f"execution {str(before)[:8]}: missing here, at the broker {_word('status', after.status)}"
         return
-    has_moved = before.status != after.status  # type: ignore[attr-defined]
-    for name in COLUMNS[type(before)]:  # type: ignore[index]
+    has_moved = before.status != after.status
+    for name in COLUMNS[before.kind]:
         here, there = getattr(before, name), getattr(after, name)
         if not says_same(name, here, there) and not (has_moved and name in FOLLOWING):
             yield _difference(before, name, here, there)
 
 
-def _contrary(row: models.Model, fact: Fact) -> Iterator[str]:
+def _contrary(row: Any, fact: Fact) -> Iterator[str]:
     """Yield what the answer says otherwise than the row, though it was folded into it."""
     said = {"status": fact.status, **fact.current}
     said |= {name: value for name, value in fact.fixed.items() if value not in BLANK}
-    has_moved = row.status != fact.status  # type: ignore[attr-defined]
+    has_moved = row.status != fact.status
     for name, there in said.items():
         here = getattr(row, name)
         if not says_same(name, here, there) and not (has_moved and name in FOLLOWING):
             yield _difference(row, name, here, there)
 
 
-def _difference(row: models.Model, name: str, here: object, there: object) -> str:
-    whose = f"execution {str(row)[:8]} " if isinstance(row, Execution) else ""
+def _difference(row: Any, name: str, here: object, there: object) -> str:
+    whose = f"execution {str(row)[:8]} " if row.kind is Kind.EXECUTION else ""
     word = name.removesuffix("_id").replace("_", " ")
     return f"{whose}{word}: {_word(name, here)} here, {_word(name, there)} at the broker"
 
