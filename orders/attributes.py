@@ -8,7 +8,6 @@ field is kept and shown. Source: investment-api.md, sections 2.2, 3.2, 3.3; the 
 import json
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -120,6 +119,8 @@ def amount(upstream: Mapping[str, Any], name: str) -> str:
     if found is None:
         raise UnreadableError(f"{name} {shown(value)} is not a decimal number")
     whole, decimals, only_decimals, exponent = found.groups(default="")
+    if not exponent and len(found[0]) <= MOST_DIGITS:
+        return found[0]
     shift = int(exponent or 0)
     # Counted before it is written out: a billion zeros must not be made only to be refused.
     digits = max(len(whole) + shift, 1) + max(len(decimals + only_decimals) - shift, 0)
@@ -139,9 +140,11 @@ def moment(upstream: Mapping[str, Any], name: str) -> datetime | None:
     value = upstream.get(name)
     if value in (None, ""):
         return None
-    if isinstance(value, str) and USUAL_MOMENT(value):
-        with suppress(ValueError):  # a leap second is one that Python does not know
-            return sane(datetime.fromisoformat(value))
+    if isinstance(value, str):
+        try:
+            return _usual_moment(value)
+        except ValueError:
+            pass
     is_one = not isinstance(value, (bool, dict, list))
     written = str(value)[:100].strip() if is_one else ""
     try:
@@ -152,6 +155,14 @@ def moment(upstream: Mapping[str, Any], name: str) -> datetime | None:
     except ValueError:
         pass
     raise UnreadableError(f"{name} {shown(value)} is not a date and time")
+
+
+@lru_cache(maxsize=2**14)  # an event repeats those of the last ones about its object
+def _usual_moment(text: str) -> datetime | None:
+    """Return a moment as the contract writes it. Raises ValueError for any other, and for a leap second."""
+    if not USUAL_MOMENT(text):
+        raise ValueError(text)
+    return sane(datetime.fromisoformat(text))
 
 
 def day(upstream: Mapping[str, Any], name: str) -> date | None:
@@ -285,6 +296,7 @@ CURRENT: Mapping[Kind, _Columns] = {
     Kind.EXECUTION: {"tax": total_tax, "settlement_date": day},
 }
 NAMES = {"tax": "taxes"}  # upstream's, where ours differ
+NOTHING: Mapping[Column, None] = {uuid: None, moment: None, day: None}  # what is missing; else ""
 ALL: Mapping[Kind, tuple[str, ...]] = {kind: (*FIXED[kind], *CURRENT[kind]) for kind in FIXED}
 AMOUNTS = frozenset(
     name

@@ -7,6 +7,7 @@ PostgreSQL takes the columns as binary arrays, SQLite the rows one by one from C
 from collections.abc import Collection, Sequence
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models, transaction
@@ -181,6 +182,10 @@ def _plain(column: Sequence[Any]) -> list[Any]:
 def _adapted(fields: Sequence[Any], line: Sequence[Any]) -> list[Any]:
     """Return a row as SQLite takes it."""
     return [
-        value if isinstance(value, READY) else field.get_db_prep_save(value, connection)
+        value
+        if isinstance(value, READY)
+        else value.hex
+        if isinstance(value, UUID)
+        else field.get_db_prep_save(value, connection)
         for field, value in zip(fields, line, strict=True)
     ]

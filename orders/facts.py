@@ -17,6 +17,7 @@ from orders.attributes import (
     CURRENT,
     FIXED,
     NAMES,
+    NOTHING,
     WORD,
     Column,
     UnreadableError,
@@ -160,6 +161,20 @@ def read(
     return Reading(facts, listings, named, word if word in KNOWN_STATUSES else "")
 
 
+_Columns = Sequence[tuple[str, str, Column, object]]
+
+
+def _told(columns: Mapping[str, Column]) -> _Columns:
+    """Return columns with upstream's name of each and what it is where nothing is told."""
+    return [
+        (name, NAMES.get(name, name), read, NOTHING.get(read, "")) for name, read in columns.items()
+    ]
+
+
+_FIXED = {kind: _told(columns) for kind, columns in FIXED.items()}
+_CURRENT = {kind: _told(columns) for kind, columns in CURRENT.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class _Stamp:
     version: datetime
@@ -176,8 +191,8 @@ class _Stamp:
         order_id: UUID | None = None,
     ) -> Fact:
         """Return a fact with what can be read; ``odd`` are lists with lines that could not be."""
-        fixed, odd_fixed = self._read(FIXED[kind], upstream)
-        current, odd_current = self._read(CURRENT[kind], upstream)
+        fixed, odd_fixed = self._read(_FIXED[kind], upstream)
+        current, odd_current = self._read(_CURRENT[kind], upstream)
         return Fact(
             kind=kind,
             id=uuid(upstream, "id", required=True),
@@ -192,12 +207,14 @@ class _Stamp:
         )
 
     def _read(
-        self, columns: Mapping[str, Column], upstream: Mapping[str, Any]
+        self, columns: "_Columns", upstream: Mapping[str, Any]
     ) -> tuple[dict[str, object], list[str]]:
         read: dict[str, object] = {}
         odd = []
-        for name, column in columns.items():
-            told = NAMES.get(name, name)
+        for name, told, column, nothing in columns:
+            if upstream.get(told) is None:  # as most are, and as every reader has it
+                read[name] = nothing
+                continue
             try:
                 value = column(upstream, told)
             except UnreadableError:
