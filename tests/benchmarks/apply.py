@@ -6,10 +6,11 @@ On PostgreSQL also what is written to disk (WAL) for an event, and how many jour
 """
 
 import hashlib
+import os
 from itertools import islice
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 
 from orders import journal, projection
@@ -33,21 +34,46 @@ def main() -> None:
         ground.say("naive: get, set, save", one, "events/s")
         for size in SIZES:
             _measure(size, one)
+        if connection.vendor == "postgresql":
+            _measure(SIZES[1], one, processes=2)
 
 
-def _measure(size: int, naive_rate: float) -> None:
+def _measure(size: int, naive_rate: float, *, processes: int = 1) -> None:
     ground.empty(*TABLES)
     _deliver(size, 600 // size + 1, start=0)
     projection.drain(now=timezone.now())
     _deliver(size, EVENTS // size, start=10_000)
     before, written_twice = _wal(), _updated()
-    ours = EVENTS / ground.seconds(lambda: projection.drain(now=timezone.now()))
+    ours = EVENTS / ground.seconds(lambda: _drain(processes))
     applied = JournalEntry.objects.filter(outcome=Outcome.APPLIED).count()
     remark = f"{ours / naive_rate:.1f} x naive; {applied:,} applied"
     if connection.vendor == "postgresql":
         wal, twice = (_wal() - before) / EVENTS, _updated() - written_twice
         remark += f"; {wal:,.0f} bytes of WAL an event, {twice:,} journal rows updated"
-    ground.say(f"ours, deliveries of {size}", ours, "events/s", remark)
+    together = f", {processes} processes" if processes > 1 else ""
+    ground.say(f"ours, deliveries of {size}{together}", ours, "events/s", remark)
+
+
+def _drain(processes: int) -> None:
+    """Drain in so many processes at once."""
+    if processes == 1:
+        projection.drain(now=timezone.now())
+        return
+    connections.close_all()
+    children = [_forked() for _ in range(processes)]
+    if any(os.waitpid(child, 0)[1] for child in children):
+        raise SystemExit("A drain failed.")
+
+
+def _forked() -> int:
+    if child := os.fork():
+        return child
+    status = 1
+    try:
+        projection.drain(now=timezone.now())
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def _deliver(size: int, number: int, *, start: int) -> None:
