@@ -1,9 +1,9 @@
 """What can be told of the database, what an error of it asks for, and one state of it to read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import cast
+from typing import TypeVar, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import (
@@ -22,6 +22,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from backoffice.engines.limited import LimitedWrapper
 from backoffice.interruptions import is_interruption
 from backoffice.limits import ROLES, Process
+
+T = TypeVar("T")
 
 # Classes of PostgreSQL's codes that speak of the values of a row: out of range, over a limit, against a rule.
 OF_THE_DATA = ("22", "23", "54")
@@ -76,6 +78,26 @@ def limits(role: str) -> Iterator[None]:
     wrapper = cast(LimitedWrapper, connections[DEFAULT_DB_ALIAS])
     with wrapper.limited(ROLES[role]):
         yield
+
+
+def once_more(work: Callable[[], T]) -> T:
+    """Do work of one statement, again on a new connection where the one at hand turns out to be lost.
+
+    So the server need not be asked first whether the connection lives, which is a question for each
+    piece of work. What was done and not answered may be done twice. Raises what the second try does.
+    """
+    wrapper = cast(LimitedWrapper, connections[DEFAULT_DB_ALIAS])
+    if wrapper.in_atomic_block:
+        return work()
+    wrapper.health_check_done = True
+    try:
+        return work()
+    except (OperationalError, InterfaceError):
+        if not wrapper.is_lost():
+            raise
+        wrapper.close()
+        wrapper.work.is_well = True
+        return work()
 
 
 def take_role(role: str) -> None:

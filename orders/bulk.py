@@ -72,11 +72,13 @@ def append(model: type[models.Model], rows: Sequence[Any]) -> None:
         out.write(f"{lines}\n")
 
 
-def ask_for_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...]:
-    """Run a statement of PostgreSQL whose parameters travel beside it, in binary; return the one row of its answer."""
-    with _binary_cursor() as cursor:
+def ask_for_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
+    """Run a statement whose parameters travel beside it, in binary; return the first row of its answer."""
+    is_binary = connection.vendor == "postgresql"
+    with _binary_cursor() if is_binary else connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return tuple(cursor.fetchone())
+        found = cursor.fetchone()
+    return tuple(found) if found else None
 
 
 def upsert(

@@ -9,9 +9,10 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Min
 
+from backoffice import database
 from backoffice.http_signatures import Message, Verified
 from orders import bulk
 from orders.attributes import clean
@@ -27,18 +28,23 @@ STORED = (
     "received_at", "verdict", "sender", "key_id", "signed_at", "headers", "size", "fingerprint",
     "read_at",
 )  # fmt: skip
-KEPT = "FROM webhooks_delivery WHERE fingerprint = %s AND body IS NOT NULL"
-# Nothing but names of our own is written into it.
+# Nothing but names of our own is written into these.
+CELLS = ", ".join(["%s"] * len(STORED))
 INSERT = (
-    f"INSERT INTO webhooks_delivery ({', '.join(STORED)}, same_body_as, body)"  # noqa: S608
-    f" VALUES ({', '.join(['%s'] * len(STORED))}, (SELECT MIN(id) {KEPT}),"
-    f" CASE WHEN EXISTS (SELECT 1 {KEPT}) THEN NULL ELSE %s END)"
+    f"INSERT INTO webhooks_delivery ({', '.join(STORED)}, body) VALUES ({CELLS}, %s)"  # noqa: S608
+    " ON CONFLICT (fingerprint) WHERE body IS NOT NULL DO NOTHING RETURNING id"
+)
+INSERT_REPEAT = (
+    f"INSERT INTO webhooks_delivery ({', '.join(STORED)}, same_body_as)"  # noqa: S608
+    f" SELECT {CELLS}, id FROM webhooks_delivery WHERE fingerprint = %s AND body IS NOT NULL"
+    " RETURNING id"
 )
 LONGEST_HEADER = 4000  # characters
+TRIES = 3  # to insert: the body that was kept a moment ago is purged, or moved to another
 
 
 def receive(message: Message, *, signature: Verified, sender: str = "", now: datetime) -> Delivery:
-    """Store a correctly signed delivery whole, with one statement, and return it.
+    """Store a correctly signed delivery whole, with one statement unless its body is kept, and return it.
 
     ``sender`` is the address that it came from.
 
@@ -57,10 +63,7 @@ def receive(message: Message, *, signature: Verified, sender: str = "", now: dat
         fingerprint=fingerprint,
         read_at=None,
     )
-    try:
-        delivery.pk = _insert(delivery, message.body)
-    except IntegrityError:  # another process stored the same body between its look and its insert
-        delivery.pk = _insert(delivery, message.body)
+    delivery.pk = database.once_more(lambda: _insert(delivery, message.body))
     return delivery
 
 
@@ -69,12 +72,11 @@ def _insert(delivery: Delivery, body: bytes) -> int:
     fields = {it.name: it for it in Delivery._meta.concrete_fields}  # noqa: SLF001
     cells = [fields[it].get_db_prep_save(getattr(delivery, it), connection) for it in STORED]
     fingerprint = cells[STORED.index("fingerprint")]
-    parameters = [*cells, fingerprint, fingerprint, body]
-    if connection.vendor == "postgresql":
-        return int(bulk.ask_for_row(f"{INSERT} RETURNING id", parameters)[0])
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT, parameters)
-        return int(cursor.lastrowid)
+    for _ in range(TRIES):
+        for statement, last in ((INSERT, body), (INSERT_REPEAT, fingerprint)):
+            if found := bulk.ask_for_row(statement, [*cells, last]):
+                return int(found[0])
+    raise OperationalError("the body is kept, and is not")
 
 
 def hand_over_bodies(ids: Collection[int]) -> None:

@@ -45,6 +45,10 @@ class LimitedWrapper(BaseDatabaseWrapper):
             self.close()
         super().close_if_unusable_or_obsolete()
 
+    def is_lost(self) -> bool:
+        """Return whether the connection was there and is no more."""
+        return bool(getattr(self.connection, "closed", False))
+
     def ensure_connection(self) -> None:
         """Connect, where there is no connection."""
         self._enter()
