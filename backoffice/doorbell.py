@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ LONGEST_RUNG = (
 )
 FULL = 1000  # tasks that wait, beside those of a sweep: then nobody rings any more
 LOOK_EVERY = 100  # rings of a process between two looks at how many wait
+SPACING = 0.02  # seconds between two rings of a process' own thread: a burst is one question to the broker
 
 
 @dataclass
@@ -90,6 +92,48 @@ def ring_once(task: "Task[Any, Any]") -> bool:
     if not is_told:
         answer(task)  # else the next would rely on a ring that never was
     return is_told
+
+
+class Ringer:
+    """Rings from a thread of its own: who has stored something goes on, and a burst is one ring.
+
+    A ring that dies with its process is one that a sweep makes up for, like any other.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: set[Task[Any, Any]] = set()
+        self._call = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def ring(self, task: "Task[Any, Any]") -> None:
+        """Have ``task`` rung for, as by ``ring_once``, in a moment. Never raises."""
+        with self._lock:
+            self._wanted.add(task)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="ringer", daemon=True)
+                self._thread.start()
+        self._call.set()
+
+    def _work(self) -> None:
+        while self._call.wait():
+            self._call.clear()
+            with self._lock:
+                wanted, self._wanted = self._wanted, set()
+            for task in wanted:
+                ring_once(task)
+            time.sleep(SPACING)
+
+
+ringer = Ringer()
+
+
+def _begin_anew() -> None:
+    global ringer  # noqa: PLW0603 -- threads are not forked, and locks may be held for ever
+    ringer = Ringer()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def answer(task: "Task[Any, Any]") -> None:

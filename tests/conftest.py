@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import django
@@ -128,6 +129,15 @@ def _fresh_installation() -> None:
     refusals.rows.forget()
     refusals.notes.forget()
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _rings_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ring before a view answers: else a thread of one test would ring in the next."""
+    from backoffice import doorbell  # noqa: PLC0415 -- settings come first
+
+    ring = SimpleNamespace(ring=doorbell.ring_once)
+    monkeypatch.setattr(doorbell, "ringer", ring)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,9 @@
 import contextlib
 import logging
+import os
 import socket
+import subprocess
+import sys
 import time
 from queue import Empty
 
@@ -9,6 +12,7 @@ from celery import shared_task
 
 from backoffice import doorbell
 from backoffice.celery import app
+from tests.processes import wait_until
 
 
 @shared_task(name="tests.doorbell")
@@ -137,6 +141,51 @@ def test_a_ring_that_reached_nobody_is_no_ring(queue, monkeypatch):
     assert doorbell.ring_once(bell)
 
     assert rings(queue) == 1
+
+
+def test_a_thread_rings_for_a_whole_burst_and_for_what_comes_later(queue):
+    ringer = doorbell.Ringer()
+    doorbell.answer(bell)
+
+    for _ in range(100):
+        ringer.ring(bell)
+    queue()
+    with pytest.raises(Empty):
+        queue(timeout=0.2)
+    doorbell.answer(bell)  # a worker began
+    ringer.ring(bell)
+
+    assert queue().headers["task"] == "tests.doorbell"
+
+
+def test_a_thread_that_rings_in_vain_holds_up_nobody(frozen):
+    ringer = doorbell.Ringer()
+
+    began = time.monotonic()
+    ringer.ring(bell)
+
+    assert time.monotonic() - began < doorbell.TIMEOUT
+    wait_until(doorbell.breaker.is_open, seconds=5)
+
+
+FORK = """
+import os, django
+django.setup()
+from backoffice import doorbell
+parent = doorbell.ringer
+child = os.fork()
+if not child:
+    os._exit(doorbell.ringer is parent)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_process_that_was_forked_has_a_ringer_of_its_own():
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "backoffice.settings"}
+
+    assert (
+        subprocess.run([sys.executable, "-c", FORK], env=environment, check=False).returncode == 0
+    )
 
 
 def test_a_frozen_broker_ends_the_ring_and_raises_nothing(frozen):

@@ -87,7 +87,7 @@ class DeliveryView(APIView):
             now=timezone.now(),
         )
         # The rows are the queue, this is only a bell: if the broker is down the sweep finds them.
-        transaction.on_commit(lambda: doorbell.ring_once(drain), robust=True)
+        transaction.on_commit(lambda: doorbell.ringer.ring(drain), robust=True)
         return Response({"status": "stored"})
 
     def handle_exception(self, exc: Exception) -> Response:
