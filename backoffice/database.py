@@ -89,7 +89,7 @@ def once_more(work: Callable[[], T]) -> T:
     wrapper = cast(LimitedWrapper, connections[DEFAULT_DB_ALIAS])
     if wrapper.in_atomic_block:
         return work()
-    wrapper.health_check_done = True
+    wrapper.health_check_done = True  # type: ignore[attr-defined] # Django's, but not its stubs'
     try:
         return work()
     except (OperationalError, InterfaceError):
