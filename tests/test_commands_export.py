@@ -12,6 +12,7 @@ from django.db import connection
 
 from orders import journal, projection
 from orders.export import files
+from orders.export.table import Straight
 from orders.models import JournalEntry
 from tests.stories import START, event, life, named, order, portfolio_order
 
@@ -130,13 +131,24 @@ def test_what_cannot_be_done_is_an_error_with_its_reason(arguments, words):
         run("export_orders", *arguments)
 
 
-def test_a_file_that_broke_off_never_appears_and_is_not_recorded(tmp_path, monkeypatch):
-    def broken(selection):
+def break_off(monkeypatch):
+    """Let the orders file break off after one row, whoever writes it."""
+
+    def rows(selection):
         yield ("header",)
         yield ("row",)
         raise RuntimeError("the database went away")
 
-    monkeypatch.setattr(files, "_orders", broken)
+    def lines(straight, form):
+        yield ["row"]
+        raise RuntimeError("the database went away")
+
+    monkeypatch.setattr(files, "_orders", rows)
+    monkeypatch.setattr(Straight, "lines", lines)
+
+
+def test_a_file_that_broke_off_never_appears_and_is_not_recorded(tmp_path, monkeypatch):
+    break_off(monkeypatch)
     target = tmp_path / "out.csv"
     target.write_text("the file of yesterday")
 
@@ -149,12 +161,7 @@ def test_a_file_that_broke_off_never_appears_and_is_not_recorded(tmp_path, monke
 
 
 def test_rows_that_went_out_before_a_file_broke_off_are_in_the_journal(monkeypatch):
-    def broken(selection):
-        yield ("header",)
-        yield ("row",)
-        raise RuntimeError("the database went away")
-
-    monkeypatch.setattr(files, "_orders", broken)
+    break_off(monkeypatch)
 
     with pytest.raises(RuntimeError, match="went away"):
         run("export_orders")

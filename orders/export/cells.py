@@ -108,9 +108,10 @@ def encode(
     A cell with a semicolon, a tab, a quote or a line break is quoted whatever the delimiter is.
     """
     lines = ["\ufeff"] if bom else []
+    form = Form(delimiter, decimal, bom)
     size, limit = 0, 0
     for row in rows:
-        lines.append(_line(row, delimiter, decimal))
+        lines.append(f"{line_of(row, form)}\r\n")
         size += len(lines[-1])
         if size > limit:
             yield "".join(lines).encode()
@@ -120,20 +121,21 @@ def encode(
         yield "".join(lines).encode()
 
 
-def _line(row: Row, delimiter: str, decimal: str) -> str:
+def line_of(row: Row, form: Form) -> str:
+    """Return the line of a row, without its end."""
     whole = f",{','.join(row)}"
     if MAYBE.search(whole):  # rarely: all cells of most rows are harmless
         row = [cell if type(cell) is Number else free_text(cell) for cell in row]
-    if decimal == "comma":
+    if form.decimal == "comma":
         row = [cell.replace(".", ",") if type(cell) is Number else cell for cell in row]
-    special = QUOTED[delimiter]
+    special = QUOTED[form.delimiter]
     if special.search("".join(row)) or list(row) == [""]:  # an empty line would be no row
         is_alone = len(row) == 1
         row = [
             _quoted(cell) if special.search(cell) or (is_alone and not cell) else cell
             for cell in row
         ]
-    return f"{DELIMITERS[delimiter].join(row)}\r\n"
+    return DELIMITERS[form.delimiter].join(row)
 
 
 def _quoted(cell: str) -> str:

@@ -1,33 +1,47 @@
 """Executions -> rows of the executions CSV. Pure."""
 
-from orders.export.cells import Row, moment, number, optional
+from typing import NamedTuple
+
+from orders.export.cells import Row
+from orders.export.columns import Column, Kind, day, ident, moment, number, row_of, text
 from orders.models import Execution, Order
 
+
+class Traded(NamedTuple):
+    """What a row is made of."""
+
+    x: Execution
+    o: Order
+
+
 COLUMNS = (
-    "execution_id", "order_id", "portfolio_order_id", "account_id", "instrument_id", "side",
-    "status", "order_status", "currency", "cash_amount", "share_quantity", "price", "tax",
-    "venue_id", "transaction_time", "settlement_date", "client_reference",
-)  # fmt: skip
+    Column(
+        "execution_id", lambda it: str(it.x.upstream_id), "COALESCE(x.execution_id, x.id)::text"
+    ),
+    ident("order_id", "o.id"),
+    ident("portfolio_order_id", "o.portfolio_order_id"),
+    ident("account_id", "o.account_id"),
+    text("instrument_id", "o.instrument_id"),
+    text("side", "x.side"),
+    text("status", "x.status"),
+    text("order_status", "o.status"),
+    Column(
+        "currency",
+        lambda it: it.x.currency or it.o.currency,
+        "COALESCE(NULLIF(x.currency, ''), o.currency)",
+        Kind.TEXT,
+    ),
+    number("cash_amount", "x.cash_amount"),
+    number("share_quantity", "x.share_quantity"),
+    number("price", "x.price"),
+    number("tax", "x.tax"),
+    text("venue_id", "x.venue_id"),
+    moment("transaction_time", "x.transaction_time"),
+    day("settlement_date", "x.settlement_date"),
+    text("client_reference", "o.client_reference"),
+)
 
 
 def row(it: Execution, order: Order) -> Row:
     """Return one row; ``client_reference`` is that of the order."""
-    return (
-        str(it.upstream_id),
-        str(order.pk),
-        optional(order.portfolio_order_id),
-        optional(order.account_id),
-        order.instrument_id,
-        it.side,
-        it.status,
-        order.status,
-        it.currency or order.currency,
-        number(it.cash_amount),
-        number(it.share_quantity),
-        number(it.price),
-        number(it.tax),
-        it.venue_id,
-        moment(it.transaction_time),
-        optional(it.settlement_date),
-        order.client_reference,
-    )
+    return row_of(COLUMNS, Traded(it, order))

@@ -1,56 +1,58 @@
 """Portfolio orders -> rows of the portfolio orders CSV. Pure."""
 
-from orders.export.cells import Row, boolean, moment, number, optional, seconds
-from orders.export.order_rows import missed
-from orders.lifecycle import Kind
+from typing import NamedTuple
+
+from orders.export.cells import Row
+from orders.export.columns import Column, ident, moment, number, row_of, text
+from orders.export.order_rows import TRACKED, Condition, to_fill
+from orders.lifecycle import MISTRADE
 from orders.models import PortfolioOrder
 from orders.progress import Progress
 
+# The orders of one, counted by the rules of ``orders.progress``.
+COUNTS = f"""
+    SELECT count(*) AS total, count(*) FILTER (WHERE status = 'CANCELLED') AS cancelled, count(*) FILTER (
+        WHERE status = 'SETTLED' OR (status = 'FILLED' AND problems & {MISTRADE} = 0)) AS filled
+    FROM orders_order WHERE portfolio_order_id = p.id"""
+
+
+class Placed(NamedTuple):
+    """What a row is made of; ``g`` is the progress of its orders."""
+
+    p: PortfolioOrder
+    g: Progress
+    s: Condition
+
+
 COLUMNS = (
-    "portfolio_order_id", "portfolio_order_status", "portfolio_order_type", "account_id",
-    "allocation_id", "currency", "cash_amount", "orders", "orders_filled", "orders_cancelled",
-    "created_at", "processing_at", "filled_at", "cancelled_at", "settled_at",
-    "cancellation_reason", "cancellation_details", "seconds_to_fill", "last_heard_at",
-    "last_heard_via", "is_stale", "missed_webhooks", "duplicate_deliveries", "initiation_flow",
-    "client_reference",
-)  # fmt: skip
+    ident("portfolio_order_id", "p.id"),
+    text("portfolio_order_status", "p.status"),
+    text("portfolio_order_type", "p.type"),
+    ident("account_id", "p.account_id"),
+    ident("allocation_id", "p.allocation_id"),
+    text("currency", "p.currency"),
+    number("cash_amount", "p.cash_amount"),
+    Column("orders", lambda it: str(it.g.total), "g.total::text"),
+    Column("orders_filled", lambda it: str(it.g.filled), "g.filled::text"),
+    Column(
+        "orders_cancelled", lambda it: str(it.g.counts.get("CANCELLED", 0)), "g.cancelled::text"
+    ),
+    moment("created_at", "p.created_at"),
+    moment("processing_at", "p.processing_at"),
+    moment("filled_at", "p.filled_at"),
+    moment("cancelled_at", "p.cancelled_at"),
+    moment("settled_at", "p.settled_at"),
+    text("cancellation_reason", "p.cancellation_reason"),
+    text("cancellation_details", "p.cancellation_details"),
+    to_fill("p"),
+    moment("last_heard_at", "p.heard_at"),
+    text("last_heard_via", "p.heard_via"),
+    *TRACKED,
+    text("initiation_flow", "p.initiation_flow"),
+    text("client_reference", "p.client_reference"),
+)
 
 
-def row(
-    it: PortfolioOrder,
-    progress: Progress | None,
-    *,
-    is_stale: bool,
-    is_missed: bool,
-    duplicates: int,
-) -> Row:
+def row(it: PortfolioOrder, progress: Progress | None, condition: Condition) -> Row:
     """Return one row; ``progress`` is that of its orders, None where it has none."""
-    to_fill = it.filled_at - it.created_at if it.filled_at and it.created_at else None
-    orders = progress or Progress({})
-    return (
-        str(it.pk),
-        it.status,
-        it.type,
-        optional(it.account_id),
-        optional(it.allocation_id),
-        it.currency,
-        number(it.cash_amount),
-        str(orders.total),
-        str(orders.filled),
-        str(orders.counts.get("CANCELLED", 0)),
-        moment(it.created_at),
-        moment(it.processing_at),
-        moment(it.filled_at),
-        moment(it.cancelled_at),
-        moment(it.settled_at),
-        it.cancellation_reason,
-        it.cancellation_details,
-        seconds(to_fill),
-        moment(it.heard_at),
-        it.heard_via,
-        boolean(is_stale),
-        str(missed(Kind.PORTFOLIO_ORDER, it)) if is_missed else "0",
-        str(duplicates),
-        it.initiation_flow,
-        it.client_reference,
-    )
+    return row_of(COLUMNS, Placed(it, progress or Progress({}), condition))

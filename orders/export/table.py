@@ -2,23 +2,107 @@
 
 To give any list a file: ``of_rows("staff steps", COLUMNS, rows)``, where ``rows`` is a function that
 yields texts (``cells.moment``, ``cells.number`` and the like make them), and
-``orders.admin.downloads.download`` to send it, or ``orders.management.export`` to write it.
+``orders.admin.downloads.download`` to send it, or ``orders.management.export`` to write it. Where
+each column has a form in SQL too (``orders.export.columns``), ``Straight`` has PostgreSQL write the
+lines: ten times faster, and the same to the byte.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from backoffice.database import limits, snapshot
 from orders import journal
 from orders.audit.subjects import Subject
-from orders.export.cells import Form, Row, encode
+from orders.export.cells import Form, Row, encode, line_of
+from orders.export.columns import Column, from_cells, line_sql, names
 
 VERSION = "v1"  # of the columns: they are only added to, at the end
+SIZES = (100, 500, 2000)  # of the parts that PostgreSQL writes; the first comes at once
+AT_ONCE = 100  # lines
+# Each part is a range of an index, and small: no plan for all rows is any good for it.
+PLANS = (
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('random_page_cost', '1.1', true), "
+    "set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Straight:
+    """How PostgreSQL writes a file: part by part, each of them one statement.
+
+    ``parts`` yields "FROM ... ORDER BY ..." of each, in the order of the file. What SQL cannot tell is
+    asked of ``rows`` by ``key``, an expression of SQL: the rows for each of these keys.
+    """
+
+    columns: Sequence[Column]
+    parts: Callable[[], Iterator[str]]
+    key: str
+    rows: Callable[[list[Any]], Mapping[Any, Sequence[Row]]]
+
+    def lines(self, form: Form) -> Generator[list[str]]:
+        """Yield the lines of each part, without the header and without their ends."""
+        select = f"SELECT {line_sql(self.columns, form, self.key)} "
+        with limits("export"), snapshot(), connection.cursor() as cursor:
+            cursor.execute(PLANS)
+            for part in self.parts():
+                cursor.execute(select + part)
+                yield self.finished([text for (text,) in cursor.fetchall()], form)
+
+    def finished(self, texts: list[str], form: Form) -> list[str]:
+        """Return the lines of a part, those included that Python has to write."""
+        odd = {place: json.loads(text) for place, text in enumerate(texts) if text[0] == "["}
+        if not odd:
+            return texts
+        wanted = [it[-1] for it in odd.values() if None in it]
+        found = self.rows(wanted) if wanted else {}
+        lines: list[str] = []
+        for place, text in enumerate(texts):
+            if not (it := odd.get(place)):
+                lines.append(text)
+                continue
+            *cells, key = it
+            rows = found[key] if None in cells else [from_cells(self.columns, cells)]
+            lines += [line_of(row, form) for row in rows]
+        return lines
+
+
+def walk(
+    rows: QuerySet[Any], name: str = "pk", sizes: Sequence[int] = SIZES
+) -> Iterator[list[Any]]:
+    """Yield the values of a column that rows are told by, in their order, part by part."""
+    values = rows.order_by(name).values_list(name, flat=True)
+    part, found = 0, list(values[: sizes[0]])
+    while found:
+        yield found
+        part = min(part + 1, len(sizes) - 1)
+        found = list(values.filter(**{f"{name}__gt": found[-1]})[: sizes[part]])
+
+
+def within(alias: str, rows: QuerySet[Any], first: object, last: object, name: str = "id") -> str:
+    """Return the condition that a row of table ``alias`` is one of ``rows``, from ``first`` to ``last`` by a column."""
+    is_there = f"{alias}.{name} BETWEEN '{first}' AND '{last}'"
+    if not rows.query.has_filters():
+        return is_there
+    chosen = rows.filter(**{f"{name}__gte": first, f"{name}__lte": last}).order_by().values("pk")
+    try:
+        return f"{is_there} AND {alias}.id IN ({written(chosen)})"
+    except EmptyResultSet:
+        return "FALSE"
+
+
+def written(rows: QuerySet[Any]) -> str:
+    """Return the statement of a query with its parameters. Raises EmptyResultSet where it has no rows."""
+    operations: Any = connection.ops
+    statement: str = operations.compose_sql(*rows.query.sql_with_params())
+    return statement
 
 
 @dataclass
@@ -36,6 +120,8 @@ class Export:
     form: Form = field(default_factory=Form)
     columns: Row = ()
     subject: Subject | None = None  # the one row that the file is about
+    straight: Straight | None = None  # how PostgreSQL writes it
+    lines: Generator[list[str]] | None = None
 
     @property
     def filename(self) -> str:
@@ -54,10 +140,20 @@ class Export:
     ) -> Iterator[bytes]:
         """Yield the file; raise what goes wrong, so that the caller can break the connection."""
         self.form = Form(delimiter, decimal, bom)
+        if self.straight and self.is_straight:
+            return self._straight(self.straight)
         return encode(self._counted(), bom=bom, delimiter=delimiter, decimal=decimal)
+
+    @property
+    def is_straight(self) -> bool:
+        """Return whether PostgreSQL writes the lines."""
+        has_forms = self.straight is not None and all(it.sql for it in self.straight.columns)
+        return has_forms and connection.vendor == "postgresql"
 
     def close(self) -> None:
         """End the snapshot of a file that is not read to its end: nothing can be written inside it."""
+        if self.lines:
+            self.lines.close()
         self.rows.close()
 
     def record(
@@ -90,6 +186,17 @@ class Export:
             said, actor=actor, now=timezone.now(), type_="EXPORT", held=held, subject=self.subject
         )
 
+    def _straight(self, straight: Straight) -> Iterator[bytes]:
+        self.columns = names(straight.columns)
+        mark = "\ufeff" if self.form.bom else ""
+        yield f"{mark}{line_of(self.columns, self.form)}\r\n".encode()
+        self.lines = straight.lines(self.form)
+        for lines in self.lines:
+            for first in range(0, len(lines), AT_ONCE):
+                some = lines[first : first + AT_ONCE]
+                self.count += len(some)
+                yield ("\r\n".join(some) + "\r\n").encode()
+
     def _counted(self) -> Iterator[Row]:
         for number, row in enumerate(self.rows):
             if not number:
@@ -98,7 +205,12 @@ class Export:
             yield row
 
 
-def of_rows(what: str, columns: Row, rows: Callable[[], Iterable[Row]]) -> Export:
+def of_rows(
+    what: str,
+    columns: Row,
+    rows: Callable[[], Iterable[Row]],
+    straight: Straight | None = None,
+) -> Export:
     """Return the file of these rows under these columns; ``what`` names it: "staff steps".
 
     ``rows`` is called when the file is read, within one snapshot of the database and the limits of
@@ -110,7 +222,7 @@ def of_rows(what: str, columns: Row, rows: Callable[[], Iterable[Row]]) -> Expor
         with limits("export"), snapshot():
             yield from rows()
 
-    return Export(what, read())
+    return Export(what, read(), straight=straight)
 
 
 def in_batches(rows: QuerySet[Any], size: int) -> Iterator[list[Any]]:
