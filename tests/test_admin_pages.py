@@ -18,6 +18,7 @@ from orders.tracked import Source
 from tests.listed import NOW, receive
 from tests.staff import JOURNAL, LIST, ORDERS, browser, html, messages, page, words
 from tests.stories import START, at, event, execution, life, named, order, portfolio_order
+from webhooks.models import Delivery, Verdict
 
 P, A = UUID(named("P")), UUID(named("A"))
 
@@ -69,6 +70,28 @@ def test_a_page_asks_the_same_few_questions_for_3_orders_and_for_40(client):
 
     assert len(few) == len(more) <= 13, [query["sql"] for query in more]
     assert len(text.encode()) < 150_000
+
+
+def test_the_pages_of_orders_say_that_deliveries_wait_to_be_applied_and_for_how_long(client):
+    receive(*life(), now=START + timedelta(seconds=50))
+    child = f"{ORDERS}{named('A')}/change/"
+    assert "not yet applied" not in words(client.get(page(P)))
+
+    for seconds in (8, 5):
+        then = NOW - timedelta(seconds=seconds)
+        Delivery.objects.create(received_at=then, verdict=Verdict.ACCEPTED, body=b"?", read_at=None)
+
+    for address in (page(P), child):
+        text = words(client.get(address))
+        assert (
+            "2 webhook deliveries are received and not yet applied, the oldest for 8 s. What they"
+            " tell of this order, if anything, is not on this page yet." in text
+        )
+        assert "No worker may be running" not in text
+    Delivery.objects.update(received_at=NOW - timedelta(minutes=4))
+    text = words(client.get(page(P)))
+    assert "the oldest for 4 min." in text
+    assert "No worker may be running: see Today." in text
 
 
 def test_the_head_tells_what_it_is_and_how_far(client):

@@ -117,6 +117,7 @@ class OrderAdmin(OrderFiles, CancelAdmin):
             "executions": row.trades,
             "learned": learned(row.trades, history.tellers([trade.fact for trade in row.trades])),
             "notices": [
+                *frame["waiting"],
                 *requests_notices(row, now=now),
                 *notices(row, is_stale=frame["is_stale"], orders=NONE, history=history, now=now),
             ],

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db.models import Exists
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -24,13 +25,15 @@ from django.views.decorators.http import require_safe
 from backoffice import audit, doorbell, second_factor
 from backoffice.access.permissions import MissingPermissionError
 from backoffice.access.pressing import View, pressed
-from orders import fills, journal, tasks
+from backoffice.together import ask
+from orders import fills, intake, journal, tasks
 from orders.admin.columns import DeskList, TrackedList, stale_rows
 from orders.admin.within import kept, list_url, within
 from orders.asking import checking, feedback
 from orders.asking.feedback import Result, Verdict
 from orders.lifecycle import SETTLING, Kind, is_final
 from orders.models import Order, PortfolioOrder
+from orders.timeline.notices import MOST_WAITING, waiting
 from orders.version import version_of
 
 REFETCH = "orders.refetch_portfolioorder"  # portfolio orders and orders alike
@@ -192,10 +195,14 @@ class OrderPageAdmin(TrackedList, PageAdmin):
         """Return what the head of both pages needs."""
         now = timezone.now()
         ended = is_final(self.kind, row.status) or row.status == SETTLING
+        version = version_of(self.kind, row.pk)  # before all else: what comes then is news
+        is_stale = Exists(stale_rows(self.model).filter(pk=row.pk))
+        held = ask(is_stale=is_stale, **intake.questions(MOST_WAITING + 1))
         return {
-            "version": version_of(self.kind, row.pk),  # before all else: what comes then is news
+            "version": version,
             "is_ended": ended,
-            "is_stale": stale_rows(self.model).filter(pk=row.pk).exists(),
+            "is_stale": held["is_stale"],
+            "waiting": waiting(held["unread"], held["unread_since"], now=now),
             "is_asking": row.asking_until is not None and row.asking_until > now,
             "settles_by": self._settles_by(row),
             "took": fills.took(self.kind, row, now=now),

@@ -114,6 +114,7 @@ class PortfolioOrderAdmin(OrderFiles, CancelAdmin):
             "history": shown,
             "payloads": payloads(shown.singles, request, row),
             "notices": [
+                *frame["waiting"],
                 *requests_notices(row, now=now),
                 *notices(
                     row, is_stale=is_stale, orders=children.children, history=history, now=now

@@ -19,6 +19,7 @@ from orders.timeline.seen import Asked
 from orders.tracked import Source
 
 NAMED = 5  # orders with the same problem
+MOST_WAITING = 1_000  # deliveries counted on the page of an order
 ASKED = {Source.POLL.value: "check", Source.REFETCH.value: "refetch"}
 
 
@@ -87,6 +88,26 @@ def notices(
     if missed := history.missed_by:
         found.append(_missed(missed))
     return found
+
+
+def waiting(count: int, since: datetime | None, *, now: datetime) -> list[Notice]:
+    """Return that ``count`` deliveries, the oldest received at ``since``, are still to be read, if any are.
+
+    They may tell of any order: which, nobody knows before they are read. ``count`` may have stopped
+    at ``MOST_WAITING``.
+    """
+    if not count:
+        return []
+    more = "more than " if count > MOST_WAITING else ""
+    noun = "webhook delivery is" if count == 1 else "webhook deliveries are"
+    age = f", the oldest for {duration(now - since)}" if since else ""
+    headline = f"{more}{min(count, MOST_WAITING):,} {noun} received and not yet applied{age}."
+    text = "What they tell of this order, if anything, is not on this page yet."
+    is_late = bool(since) and now - since > settings.APPLY_WITHIN
+    look_for = " No worker may be running: see Today." if is_late else ""
+    return [
+        Notice("failed" if is_late else "stale", "stale", headline.capitalize(), text + look_for)
+    ]
 
 
 def _missed(missed: Mapping[str, int]) -> Notice:
