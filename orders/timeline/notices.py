@@ -103,7 +103,7 @@ def waiting(count: int, since: datetime | None, *, now: datetime) -> list[Notice
     age = f", the oldest for {duration(now - since)}" if since else ""
     headline = f"{more}{min(count, MOST_WAITING):,} {noun} received and not yet applied{age}."
     text = "What they tell of this order, if anything, is not on this page yet."
-    is_late = bool(since) and now - since > settings.APPLY_WITHIN
+    is_late = since is not None and now - since > settings.APPLY_WITHIN
     look_for = " No worker may be running: see Today." if is_late else ""
     return [
         Notice("failed" if is_late else "stale", "stale", headline.capitalize(), text + look_for)
