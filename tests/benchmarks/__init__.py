@@ -9,16 +9,20 @@ import os
 import tempfile
 
 import django
+from django.conf import settings
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="order-desk-benchmark-")
 
-os.environ |= {
-    "DJANGO_SETTINGS_MODULE": "backoffice.settings",
-    "SECRET_KEY": "a key for benchmarks, long enough for every check of its length",
-    "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
-    "REQUIRE_SECOND_FACTOR": "0",
-    "SECURE_SSL_REDIRECT": "0",
-    "REDIS_URL": os.environ.get("TEST_REDIS_URL", ""),
-    "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{_FOLDER.name}/desk.sqlite3",
-}
-django.setup()
+if not settings.configured:  # else a test uses a part of a benchmark
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "backoffice.settings",
+        "SECRET_KEY": "a key for benchmarks, long enough for every check of its length",
+        "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+        "REQUIRE_SECOND_FACTOR": "0",
+        "SECURE_SSL_REDIRECT": "0",
+        "REDIS_URL": os.environ.get("TEST_REDIS_URL", ""),
+        "DATABASE_URL": os.environ.get("TEST_DATABASE_URL")
+        or os.environ.get("DATABASE_URL")
+        or f"sqlite:///{_FOLDER.name}/desk.sqlite3",
+    }
+    django.setup()
