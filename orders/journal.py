@@ -12,8 +12,6 @@ from operator import attrgetter
 from uuid import UUID, uuid5
 
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import F, TextField, Value
-from django.db.models.functions import Concat
 
 from backoffice import audit
 from backoffice.database import is_taken
@@ -32,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 OTHER_ID = "the answer is about another ID than the one asked for"
 REPORT = "Report it to the developers; the server log has the details."
-
-
 DISCOVERY = "DISCOVERY"  # type of the entry of a round that lists what upstream has
 ROUNDS = UUID("0f3a1e0b-6a3e-4a0b-9a43-2f7f0c1d8e52")
 
@@ -154,8 +150,26 @@ def record_answer(
     An answer that cannot be read is kept, quarantined with its reason. ``request_id`` is upstream's,
     the first thing that its support asks for.
     """
+    entry = answered(
+        kind, answer, about=about, source=source, actor=actor, now=now, request_id=request_id
+    )
+    entry.placement_id = placement_id
+    return _save_step(entry)
+
+
+def answered(
+    kind: Kind,
+    answer: object,
+    *,
+    about: UUID,
+    source: Source,
+    actor: str,
+    now: datetime,
+    request_id: str = "",
+) -> JournalEntry:
+    """Return the entry of an answer, as ``record_answer`` stores it; nothing is stored."""
     entry = _blank(kind, about, source=source, actor=actor, now=now)
-    entry.type, entry.placement_id = kind, placement_id
+    entry.type = kind
     try:
         entry.payload = facts.dump(answer)
         told = facts.describe_answer(kind, answer, now=now)
@@ -171,7 +185,7 @@ def record_answer(
         entry.outcome = Outcome.QUARANTINED
     request = f"request {clean(request_id, 64)}" if request_id else ""
     entry.message = ", ".join(part for part in (reason, request) if part)
-    return _save_step(entry)
+    return entry
 
 
 def record_answers(
@@ -183,20 +197,29 @@ def record_answers(
     now: datetime,
 ) -> list[int]:
     """Record several answers at once, in one transaction; return the entries' ids."""
-    with transaction.atomic():
-        return [
-            record_answer(kind, answer, about=about, source=source, actor=actor, now=now).pk
-            for about, answer in answers
-        ]
+    entries = [
+        answered(kind, answer, about=about, source=source, actor=actor, now=now)
+        for about, answer in answers
+    ]
+    save_asks(entries)
+    return [entry.pk for entry in entries]
 
 
-def record_failure(
+def failed(
     kind: Kind, about: UUID, reason: str, *, source: Source, actor: str, now: datetime
 ) -> JournalEntry:
-    """Record an ask without a usable answer; ``reason`` names upstream's request id where there is one."""
+    """Return the entry of an ask without a usable answer; ``reason`` names upstream's request id if there is one."""
     entry = _blank(kind, about, source=source, actor=actor, now=now)
     entry.type, entry.outcome, entry.message = kind, Outcome.FAILED, clean(reason, 2000)
-    return _save_step(entry)
+    return entry
+
+
+def save_asks(entries: Sequence[JournalEntry]) -> None:
+    """Write entries of what was asked, all or none; they have their ids then."""
+    with transaction.atomic():
+        JournalEntry.objects.bulk_create([entry for entry in entries if not entry.actor])
+        for entry in filter(attrgetter("actor"), entries):
+            _save_step(entry)  # with the address that it came from
 
 
 def record_note(kind: Kind, about: UUID, text: str, *, actor: str, now: datetime) -> JournalEntry:
@@ -281,17 +304,8 @@ def round_id(slot: datetime) -> UUID:
 
 def replay(entry_ids: Sequence[int]) -> int:
     """Make quarantined entries pending again; return how many there were."""
-    return JournalEntry.objects.filter(pk__in=entry_ids, outcome=Outcome.QUARANTINED).update(
-        outcome=Outcome.PENDING, applied_at=None, message=""
-    )
-
-
-def dismiss(entry_ids: Sequence[int], said: str) -> int:
-    """Take quarantined entries out of quarantine for good, each with what was ``said``; return how many there were."""
-    message = Concat(F("message"), Value(f". {clean(said, 2000)}"), output_field=TextField())
-    return JournalEntry.objects.filter(pk__in=entry_ids, outcome=Outcome.QUARANTINED).update(
-        outcome=Outcome.DISMISSED, message=message
-    )
+    refused = JournalEntry.objects.filter(pk__in=entry_ids, outcome=Outcome.QUARANTINED)
+    return refused.update(outcome=Outcome.PENDING, applied_at=None, message="")
 
 
 def reason_of(error: Exception) -> str:

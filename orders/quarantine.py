@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet, TextField, Value
+from django.db.models.functions import Concat
 
 from backoffice.foreign_json import parse
 from orders import facts, journal, projection
@@ -112,7 +113,7 @@ def dismiss(entry_ids: Sequence[int], *, reason: str, actor: str, now: datetime)
     with transaction.atomic():
         rows = _quarantined().filter(pk__in=entry_ids).select_for_update(no_key=True)
         ids = list(rows.order_by("pk").values_list("pk", flat=True)[:MOST])
-        count = journal.dismiss(ids, f"Dismissed by {actor}: {why}")
+        count = _dismiss(ids, f"Dismissed by {actor}: {why}")
         if count:
             events = "1 event" if count == 1 else f"{count:,} events"
             numbers = ", ".join(f"No. {pk}" for pk in ids[:NAMED])
@@ -187,3 +188,11 @@ def _is_readable(entry: JournalEntry) -> bool:
     if changed:
         entry.save(update_fields=changed)
     return True
+
+
+def _dismiss(entry_ids: Sequence[int], said: str) -> int:
+    """Take quarantined entries out of quarantine for good, each with what was ``said``; return how many there were."""
+    message = Concat(F("message"), Value(f". {clean(said, 2000)}"), output_field=TextField())
+    return JournalEntry.objects.filter(pk__in=entry_ids, outcome=Outcome.QUARANTINED).update(
+        outcome=Outcome.DISMISSED, message=message
+    )

@@ -2,10 +2,11 @@
 
 import uuid
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import ClassVar, Self
 
 from django.conf import settings
-from django.db import models
+from django.db import connections, models, transaction
 from django.db.models import F, Q
 
 from backoffice.moments import MomentField, MomentIndex, newest_first
@@ -15,6 +16,15 @@ from orders.lifecycle import KNOWN_STATUSES, SETTLING, Kind
 # What the fold remembers beside the state, so that the next fact finds its place. Not compared with the
 # journal: rows of earlier releases lack it, and the state follows from it when it matters.
 MEMORY = frozenset({"attribute_facts", "listed_in"})
+CLAIM = """
+WITH due AS (
+    SELECT id, check_after FROM {table}
+    WHERE check_after <= %s AND (asking_until IS NULL OR asking_until < %s)
+    ORDER BY check_after LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE {table} SET asking_until = %s FROM due WHERE {table}.id = due.id
+RETURNING due.id, due.check_after
+"""
 OVERDUE_AFTER = timedelta(minutes=5)  # due for longer and nobody asks: our fault
 
 
@@ -81,6 +91,25 @@ class TrackedQuerySet(models.QuerySet):
         if only_due:
             rows = rows.filter(check_after__lte=now)
         return rows.update(asking_until=now + lease) == 1
+
+    def claim_due(
+        self, most: int, *, due_at: datetime, now: datetime, lease: timedelta
+    ) -> list[uuid.UUID]:
+        """Take the right to ask about at most ``most`` that were due at ``due_at``, until ``now + lease``.
+
+        Returns them, the longest overdue first. One statement: what another claims meanwhile is
+        passed over, and nobody waits. SQLite writes alone anyway.
+        """
+        if connections[self.db].vendor != "postgresql":
+            with transaction.atomic(using=self.db):
+                due = self.filter(_free(now), check_after__lte=due_at).order_by("check_after")
+                found = list(due.values_list("pk", flat=True)[:most])
+                self.filter(pk__any_of=found).update(asking_until=now + lease)
+            return found
+        with connections[self.db].cursor() as cursor:
+            table = self.model._meta.db_table  # noqa: SLF001
+            cursor.execute(CLAIM.format(table=table), [due_at, now, most, now + lease])
+            return [pk for pk, _ in sorted(cursor.fetchall(), key=itemgetter(1))]
 
     def stale(self, *, now: datetime) -> Self:
         """Return the open or settling ones without news for longer than their pace.

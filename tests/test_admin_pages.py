@@ -15,7 +15,7 @@ from orders.admin import history, payloads
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, PortfolioOrder
 from orders.tracked import Source
-from tests.listed import NOW, receive
+from tests.listed import NOW, receive, record_failure
 from tests.staff import JOURNAL, LIST, ORDERS, browser, html, messages, page, words
 from tests.stories import START, at, event, execution, life, named, order, portfolio_order
 from webhooks.models import Delivery, Verdict
@@ -187,7 +187,7 @@ def test_a_stale_one_says_why_the_last_poll_failed_and_names_the_market_hours(
     settings.MARKET_HOURS = MarketHours.parse("Mon-Fri 07:30-22:00 Europe/Berlin")
     receive(event("PORTFOLIO_ORDER.NEW", portfolio_order()), now=START)
     answered(portfolio_order(), 900, source=Source.REFETCH, actor="mira")
-    journal.record_failure(
+    record_failure(
         Kind.PORTFOLIO_ORDER, P, "503 Service Unavailable", source=Source.POLL, actor="",
         now=START + timedelta(minutes=30),
     )  # fmt: skip
@@ -272,7 +272,7 @@ def test_the_history_shows_lateness_repeats_gaps_checks_and_who_refetched(client
             now=now,
         )
         projection.drain(now=now, only=[entry.pk])
-    journal.record_failure(
+    record_failure(
         Kind.PORTFOLIO_ORDER, P, "The broker answered 503", source=Source.POLL, actor="", now=NOW
     )
     clock.shift(settings.GAP_GRACE)

@@ -22,7 +22,7 @@ from orders.dashboard import hours, queries
 from orders.lifecycle import Kind
 from orders.models import Outcome, PortfolioOrder
 from orders.tracked import Source
-from tests.listed import NOW, receive
+from tests.listed import NOW, receive, record_failure
 from tests.staff import browser, html, words
 from tests.stories import at, event, life, named, order, portfolio_order
 
@@ -300,7 +300,7 @@ def test_the_worker_line_tells_of_a_dead_worker(client, clock):
     receive(event("PORTFOLIO_ORDER.PROCESSING", portfolio_order("PROCESSING")))
     PortfolioOrder.objects.update(check_after=NOW - timedelta(minutes=6))
     journal.record_events([life()[1]], delivery_id=1, now=NOW - timedelta(minutes=2))
-    entry = journal.record_failure(
+    entry = record_failure(
         Kind.PORTFOLIO_ORDER, UUID(named("P")), "503 Service Unavailable", source=Source.POLL,
         actor="", now=NOW - timedelta(minutes=7),
     )  # fmt: skip
@@ -354,9 +354,7 @@ def test_a_failed_round_is_the_last_api_error(client):
 
 def test_the_last_api_error_is_told_in_plain_words_and_in_the_zone_of_the_page(client):
     said = "GET /orders/x: not sent, rate limited by upstream until 09:15:00 UTC"
-    journal.record_failure(
-        Kind.ORDER, UUID(named("nobody")), said, source=Source.POLL, actor="", now=NOW
-    )
+    record_failure(Kind.ORDER, UUID(named("nobody")), said, source=Source.POLL, actor="", now=NOW)
 
     shown = words(client.get(TODAY))
     assert "Last API error just now : Not sent: rate limited by the broker until 10:15:00" in shown
@@ -372,9 +370,7 @@ def test_the_last_api_error_is_told_in_plain_words_and_in_the_zone_of_the_page(c
     ],
 )
 def test_a_404_is_an_answer_and_no_api_error(client, source, said, shown):
-    journal.record_failure(
-        Kind.ORDER, UUID(named("nobody")), said, source=source, actor="mira", now=NOW
-    )
+    record_failure(Kind.ORDER, UUID(named("nobody")), said, source=source, actor="mira", now=NOW)
 
     assert ("Last API error none" not in words(client.get(TODAY))) is shown
 

@@ -17,6 +17,7 @@ from orders.export.selection import Selection
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, PortfolioOrder
 from orders.tracked import Source
+from tests.listed import record_failure
 from tests.stories import START, at, event, execution, life, named, order, portfolio_order
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -88,7 +89,7 @@ def story(db):
             "ORDER.PAUSED", order("B", "PAUSED", 30, client_reference="=1+1", initiation_flow="API")
         )
     )
-    journal.record_failure(
+    record_failure(
         Kind.PORTFOLIO_ORDER,
         P,
         "503, request 7f",

@@ -10,6 +10,7 @@ from orders import journal, projection
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome
 from orders.tracked import Source
+from tests.listed import record_failure
 from tests.stories import START, event, execution, named, order, portfolio_order
 
 pytestmark = pytest.mark.django_db
@@ -187,7 +188,7 @@ def test_an_answer_that_is_not_about_what_was_asked_is_quarantined(answer):
 
 
 def test_a_failure_a_note_and_a_step_have_their_author_and_words():
-    failed = journal.record_failure(
+    failed = record_failure(
         Kind.ORDER, A, "503 from upstream", source=Source.POLL, actor="", now=NOW
     )
     note = journal.record_note(Kind.PORTFOLIO_ORDER, P, "called the client", actor="mira", now=NOW)

@@ -23,6 +23,7 @@ from orders.pasted import read
 from orders.placing.placing import place
 from orders.placing.wish import read_wish
 from orders.tracked import Source
+from tests.listed import record_failure
 from tests.staff import JOURNAL, LIST, ORDERS, browser, html, messages, who_may, words
 from tests.stories import START, event, life, named, order, portfolio_order
 from tests.test_pasted import decorated
@@ -210,7 +211,7 @@ def one_of_each():
         actor="mira", now=NOW, request_id=named("request"),
     )  # fmt: skip
     error = NotFoundError("GET /orders: the request was refused", request_id=named("refused"))
-    failed = journal.record_failure(
+    failed = record_failure(
         Kind.ORDER, UUID(named("A")), str(error), source=Source.POLL, actor="", now=NOW
     )
     wish = read_wish({

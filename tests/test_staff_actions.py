@@ -24,6 +24,7 @@ from orders.lifecycle import Kind
 from orders.models import JournalEntry, Placement, Reconciliation, StaffAction, StepDetail
 from orders.tracked import Source
 from tests import scenes, staff, stories, troubles
+from tests.listed import record_failure
 from tests.upstream import PEM, receive, running
 from webhooks.models import Delivery, Subscription
 
@@ -367,7 +368,7 @@ def steps():
     now, pk = timezone.now(), stories.named("P")
     about = (Kind.PORTFOLIO_ORDER, pk)
     journal.record_note(*about, "Called the client", actor="mira", now=now)
-    journal.record_failure(*about, "503", source=Source.REFETCH, actor="otto", now=now)
+    record_failure(*about, "503", source=Source.REFETCH, actor="otto", now=now)
     journal.record_step(
         "Cancel sent to the broker: Attempt 2",
         actor="otto",
@@ -578,7 +579,7 @@ def test_what_the_desk_does_by_itself_has_no_address(desk):
     now = timezone.now()
     audit._request.set(RequestFactory().get("/", REMOTE_ADDR=ADDRESS))
     try:
-        entry = journal.record_failure(
+        entry = record_failure(
             Kind.PORTFOLIO_ORDER,
             stories.named("gone"),
             "503",

@@ -15,6 +15,7 @@ from orders.placing.wish import read_wish
 from orders.timeline.history import history_of
 from orders.timeline.sentences import title
 from orders.tracked import Source
+from tests.listed import record_failure
 from tests.upstream import running
 
 pytestmark = pytest.mark.django_db
@@ -142,7 +143,7 @@ def test_the_check_that_an_older_release_booked_as_a_refetch_is_a_check(upstream
     )
     for seconds in (2, 40):
         at = now + timedelta(seconds=seconds)
-        journal.record_failure(*about, "503", source=Source.REFETCH, actor="tina", now=at)
+        record_failure(*about, "503", source=Source.REFETCH, actor="tina", now=at)
 
     shown = [title(it) for it in history_of(PortfolioOrder.objects.get(pk=pk)).items]
 

@@ -71,6 +71,11 @@ class Budget:
         self._share = Share.whole(_part_of(limit, Urgency.BACKGROUND))
         self._shared_log = SharedLog(redis_url, name, limit, window, clock) if redis_url else None
 
+    @property
+    def background(self) -> int:
+        """Return how many requests in a second background work may make in good times."""
+        return self._share.full
+
     def take(self, urgency: Urgency, *, timeout: timedelta) -> None:
         """Wait for room for one request.
 

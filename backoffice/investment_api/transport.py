@@ -2,9 +2,10 @@
 
 import http.client
 import logging
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ _PATIENCE = {  # for room in the budget
 
 
 class Transport:
-    """Sends requests to one base URL, from any thread; each thread has connections of its own.
+    """Sends requests to one base URL, from any thread; connections are kept for whoever sends next.
 
     ``sign`` adds the signature to a request that is ready to go. Raises ValueError for plain http
     to another machine.
@@ -62,7 +63,7 @@ class Transport:
         self._budget = budget
         self._breaker = breaker
         self._weather = weather
-        self._per_thread = threading.local()
+        self._sessions: deque[requests.Session] = deque()  # those that nobody uses now
 
     def send(
         self,
@@ -152,24 +153,32 @@ class Transport:
         left, started = _leave_time(until), time.monotonic()
         keep_deadline(until, longest_silence=READ)
         timeout = (min(CONNECT, left), min(READ, left))
-        session = self._session()
-        with session.send(
-            request,
-            allow_redirects=False,
-            stream=True,
-            timeout=timeout,
-            verify=session.verify,
-            proxies=session.proxies,
-        ) as response:
+        with (
+            self._session() as session,
+            session.send(
+                request,
+                allow_redirects=False,
+                stream=True,
+                timeout=timeout,
+                verify=session.verify,
+                proxies=session.proxies,
+            ) as response,
+        ):
             content = _read(response)
             took = timedelta(seconds=time.monotonic() - started)
             return Received(response.status_code, response.headers, content, took)
 
-    def _session(self) -> requests.Session:
-        if not hasattr(self._per_thread, "session"):
-            self._per_thread.session = new_session(self._url, is_local=self._is_local)
-        session: requests.Session = self._per_thread.session
-        return session
+    @contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        """Lend a session to one thread: the one used last, whose connection is the likeliest to be open."""
+        try:
+            session = self._sessions.pop()
+        except IndexError:
+            session = new_session(self._url, is_local=self._is_local)
+        try:
+            yield session
+        finally:
+            self._sessions.append(session)
 
     def _obey(self, error: InvestmentAPIError) -> None:
         """Let what nobody waits for rest as long as upstream asks, and background work take less after a 429."""

@@ -5,6 +5,7 @@ Source: the model, section 5.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from django.utils import timezone
 from backoffice.investment_api.calls import DEADLINE
 from orders.asking import asks, leases
 from orders.asking.feedback import Result, Verdict
-from orders.asking.inquiry import OUT_OF_TIME, RATE_LIMITED, Inquiry
+from orders.asking.inquiry import Inquiry
 from orders.asking.leases import MODELS, POLLER, Asker, Lease, Row
 from orders.fold import is_proven
 from orders.lifecycle import CONFLICT, MOST_OWED, Kind, is_final
@@ -40,10 +41,10 @@ def due(*, now: datetime, most: int | None = None) -> list[tuple[Kind, UUID]]:
         for kind, model in MODELS.items()
         for pk in model.objects.due(now=now).values_list("pk", flat=True)[:most]
     ]
-    return [*found, *_unknown(now, most)]
+    return [*found, *unknown(now, most)]
 
 
-def _unknown(now: datetime, most: int | None) -> list[Row]:
+def unknown(now: datetime, most: int | None = None) -> list[Row]:
     """Return what is only known from events in quarantine, unless it was asked about lately."""
     refused = JournalEntry.objects.filter(outcome=Outcome.QUARANTINED, source=Source.WEBHOOK)
     lately = JournalEntry.objects.filter(
@@ -133,43 +134,41 @@ def _inquire(inquiry: Inquiry, lease: Lease | None) -> Result:
 
 
 def _ask_doubtful_orders(inquiry: Inquiry, *, until: datetime) -> None:
-    """Ask about the orders that a portfolio order's answer leaves in doubt, the longest unasked first.
-
-    Stops where there is no time for another call, and at an error that would meet the others too.
-    """
-    orders = [order.pk for order in _doubtful_orders(inquiry.pk, inquiry.asker)]
-    for number, pk in enumerate(orders):
-        left = len(orders) - number
-        if timezone.now() > until:
-            return inquiry.skip(left, OUT_OF_TIME)
-        part = inquiry.ask(Kind.ORDER, pk, row=(Kind.ORDER, pk))
-        if part is None:
-            return inquiry.skip(left, RATE_LIMITED)
-        if part.reply.error and not part.reply.is_not_found:
-            return inquiry.skip(left - 1, part.trouble)
+    """Ask about the orders that a portfolio order's answer leaves in doubt, the longest unasked first."""
+    orders = doubtful_orders([inquiry.pk], is_person=inquiry.asker.is_person)
+    inquiry.doubt(orders[inquiry.pk], until=until)
+    while pk := inquiry.next_order():
+        if inquiry.ask(Kind.ORDER, pk, row=(Kind.ORDER, pk)) is None:
+            return inquiry.hold_back()
     return None
 
 
-def _doubtful_orders(portfolio_order_id: UUID, asker: Asker) -> list[Order]:
-    """Return the orders of which more is to be learned than their portfolio order's answer told.
+def doubtful_orders(
+    portfolio_order_ids: Sequence[UUID], *, is_person: bool
+) -> dict[UUID, list[UUID]]:
+    """Return the orders of which more is to be learned than their portfolio order's answer told, by portfolio order.
 
-    Where that has ended, also those with an execution that has not settled here: the poller asks
-    for these ``MOST_OWED`` times, however long it asks about a conflict.
+    The longest unasked come first. Where a portfolio order has ended, also those with an execution
+    that has not settled here: the poller asks for these ``MOST_OWED`` times, however long it asks
+    about a conflict.
     """
-    orders = Order.objects.filter(portfolio_order_id=portfolio_order_id).order_by(
+    found: dict[UUID, list[UUID]] = {pk: [] for pk in portfolio_order_ids}
+    orders = Order.objects.filter(portfolio_order__pk__any_of=[*found]).order_by(
         F("checked_at").asc(nulls_first=True), "pk"
     )
-    parent = PortfolioOrder.objects.only("status", "checks").get(pk=portfolio_order_id)
-    is_wanted = asker.is_person or parent.checks <= MOST_OWED
-    owed: set[UUID] = set()
-    if is_wanted and is_final(Kind.PORTFOLIO_ORDER, parent.status):
-        unsettled = Execution.objects.unsettled().filter(order__portfolio_order=parent)
-        owed = set(unsettled.values_list("order_id", flat=True))
-    return [
-        order
-        for order in orders.only("status", "fact", "problems")
-        if not is_proven(Kind.ORDER, order) or order.problems & CONFLICT or order.pk in owed
+    parents = PortfolioOrder.objects.only("status", "checks").filter(pk__any_of=[*found])
+    ended = [
+        it.pk
+        for it in parents
+        if is_final(Kind.PORTFOLIO_ORDER, it.status) and (is_person or it.checks <= MOST_OWED)
     ]
+    unsettled = Execution.objects.unsettled().filter(order__portfolio_order__pk__any_of=ended)
+    owed = set(unsettled.values_list("order_id", flat=True)) if ended else set()
+    for order in orders.only("portfolio_order_id", "status", "fact", "problems"):
+        is_doubtful = not is_proven(Kind.ORDER, order) or order.problems & CONFLICT
+        if (is_doubtful or order.pk in owed) and order.portfolio_order_id is not None:
+            found[order.portfolio_order_id].append(order.pk)
+    return found
 
 
 def _check_order(pk: UUID) -> Result:

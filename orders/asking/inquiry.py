@@ -1,6 +1,8 @@
 """One inquiry: an ask with the asks that follow from it, applied, and summed up."""
 
 import time
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -53,6 +55,7 @@ class Inquiry:
 
     The first part is about the object itself and decides; later ones are about its orders.
     ``skipped`` counts the orders that were to be asked about and were not, ``skipped_for`` says why.
+    Only a person is told which statuses changed: for the poller nobody looks.
     """
 
     def __init__(self, kind: Kind, pk: UUID, asker: Asker) -> None:
@@ -60,7 +63,9 @@ class Inquiry:
         self.parts: list[Part] = []
         self.skipped, self.skipped_for = 0, ""
         self._began = time.perf_counter()
-        self._before = _statuses(kind, pk)
+        self._before = _statuses(kind, pk) if asker.is_person else {}
+        self._doubtful: deque[UUID] = deque()
+        self._until: datetime | None = None
 
     def ask(self, kind: Kind, about: UUID, *, row: Row, lease: Lease | None = None) -> Part | None:
         """Ask about one object and note the reply."""
@@ -74,36 +79,61 @@ class Inquiry:
         """
         if reply.was_not_sent and not self.asker.is_person:
             return None
-        entry = asks.record(reply, row=row, ends=lease if reply.error else None)
+        return self.accept(reply, asks.record(reply, row=row, ends=lease if reply.error else None))
+
+    def accept(self, reply: Reply, entry: JournalEntry) -> Part:
+        """Take a reply that was recorded."""
         part = Part(reply, entry)
         self.parts.append(part)
         return part
 
     def apply(self) -> None:
         """Fold what was answered into the rows, now."""
-        pending = [p.entry.pk for p in self.parts if p.entry.outcome == Outcome.PENDING]
-        if not pending:
-            return
-        projection.drain(now=timezone.now(), only=pending)
-        fresh = JournalEntry.objects.only("outcome", "message").in_bulk(pending)
-        for part in self.parts:
-            part.entry = fresh.get(part.entry.pk, part.entry)
+        apply(self.parts)
+
+    def doubt(self, orders: Iterable[UUID], *, until: datetime) -> None:
+        """Take the orders to ask about next, one after the other; from ``until`` on no other ask is begun."""
+        self._doubtful, self._until = deque(orders), until
+
+    def next_order(self) -> UUID | None:
+        """Return the next order to ask about; None if there is none, or no time, or after an error that meets all."""
+        if not self._doubtful:
+            return None
+        last = self.parts[-1]
+        reason = ""
+        if self._until is not None and timezone.now() > self._until:
+            reason = OUT_OF_TIME
+        if last.reply.error and not last.reply.is_not_found:
+            reason = last.trouble
+        if reason:
+            self._skip(len(self._doubtful), reason)
+            return None
+        return self._doubtful.popleft()
+
+    def hold_back(self) -> None:
+        """Leave the order that was about to be asked about, and those after it, to the next check."""
+        self._skip(len(self._doubtful) + 1, RATE_LIMITED)
 
     def failed(self) -> Part | None:
         """Return the first part that told nothing."""
         return next((part for part in self.parts if part.trouble), None)
 
-    def skip(self, count: int, reason: str) -> None:
-        """Leave orders to the next check."""
+    def _skip(self, count: int, reason: str) -> None:
+        self._doubtful.clear()
         self.skipped, self.skipped_for = count, reason
 
-    def close(self, lease: Lease) -> None:
-        """End the lease, unless an error has; where a later part told nothing, ask again for that."""
+    def has_ended(self, lease: Lease) -> bool:
+        """Return whether an error has ended the lease; where a later part told nothing, ask again for that."""
         if self.parts and self.parts[0].reply.error:
-            return
-        if failed := self.failed():
+            return True
+        failed = self.failed()
+        if failed is not None:
             asks.fail_late(lease, failed.detail, wait=failed.reply.wait)
-        else:
+        return failed is not None
+
+    def close(self, lease: Lease) -> None:
+        """End the lease, unless it has ended."""
+        if not self.has_ended(lease):
             lease.end()
 
     def result(self) -> Result:
@@ -117,14 +147,28 @@ class Inquiry:
             verdict=_verdict(first),
             took=timedelta(seconds=time.perf_counter() - self._began),
             updated=updated,
-            changes=_changes(self._before, _statuses(self.kind, self.pk)) if updated else (),
+            changes=self._changes() if updated and self.asker.is_person else (),
             reason=failed.trouble if failed else self.skipped_for,
             detail=failed.detail if failed else "",
             unasked=self.skipped + sum(bool(part.trouble) for part in self.parts[1:]),
             wait_until=failed.reply.at + wait if failed and wait else None,
-            next_try=_next_try(self.kind, self.pk),
+            next_try=_next_try(self.kind, self.pk) if self.asker.is_person else None,
             entry_id=first.entry.pk,
         )
+
+    def _changes(self) -> tuple[Change, ...]:
+        return _changes(self._before, _statuses(self.kind, self.pk))
+
+
+def apply(parts: Iterable[Part]) -> None:
+    """Fold what was answered into the rows, now, all together."""
+    pending = {part.entry.pk: part for part in parts if part.entry.outcome == Outcome.PENDING}
+    if not pending:
+        return
+    projection.drain(now=timezone.now(), only=[*pending])
+    fresh = JournalEntry.objects.only("outcome", "message").in_bulk([*pending])
+    for pk, entry in fresh.items():
+        pending[pk].entry = entry
 
 
 def _why(error: InvestmentAPIError) -> str:

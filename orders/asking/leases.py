@@ -5,7 +5,7 @@ A process that dies while it asks leaves a lease that runs out, and nothing else
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -80,8 +80,7 @@ class Lease:
 
     def end(self) -> None:
         """Give the right back; nothing happens if it ran out and another has it."""
-        rows = MODELS[self.kind].objects.filter(pk=self.pk, asking_until=self.until)
-        rows.update(asking_until=None)
+        end([self])
 
 
 def take(kind: Kind, pk: UUID, asker: Asker) -> Lease | None:
@@ -90,6 +89,23 @@ def take(kind: Kind, pk: UUID, asker: Asker) -> Lease | None:
     if MODELS[kind].objects.claim(pk, now=now, lease=LEASE, only_due=not asker.is_person):
         return Lease(kind, pk, now + LEASE)
     return None
+
+
+def claim(kind: Kind, most: int, *, due_at: datetime) -> list[Lease]:
+    """Take the right to ask about at most ``most`` rows that were due at ``due_at``, the longest overdue first."""
+    now = timezone.now()
+    claimed = MODELS[kind].objects.claim_due(most, due_at=due_at, now=now, lease=LEASE)
+    return [Lease(kind, pk, now + LEASE) for pk in claimed]
+
+
+def end(leases: Iterable[Lease]) -> None:
+    """Give rights back, with one statement for those that were taken together."""
+    together: dict[tuple[Kind, datetime], list[UUID]] = {}
+    for lease in leases:
+        together.setdefault((lease.kind, lease.until), []).append(lease.pk)
+    for (kind, until), pks in together.items():
+        rows = MODELS[kind].objects.filter(pk__any_of=pks, asking_until=until)
+        rows.update(asking_until=None)
 
 
 def asking_since(kind: Kind, pk: UUID) -> datetime | None:

@@ -16,6 +16,7 @@ import requests
 from django.conf import settings
 from django.utils import timezone
 
+from backoffice.investment_api.client import forget_api
 from backoffice.sandbox import Sandbox
 from backoffice.sandbox.placements import Placement
 from orders import journal, projection
@@ -29,6 +30,8 @@ from tests.upstream import KEY, PEM
 ANSWER_TIME = 0.05  # seconds
 POLLS = 400
 BUDGET = 1000  # requests a second
+THREADS = 8
+NARROW, NARROW_FOR = 50, 3.0  # requests a second, seconds
 
 
 class Slow(Sandbox):
@@ -36,8 +39,13 @@ class Slow(Sandbox):
 
     asked = 0
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.moments: list[float] = []
+
     def answer(self, message: Any) -> Any:
         """Answer after a while."""
+        self.moments.append(time.monotonic())
         time.sleep(ANSWER_TIME)
         self.asked += 1
         return super().answer(message)
@@ -71,7 +79,7 @@ def main() -> None:
 
 
 def _measure(upstream: Slow) -> None:
-    ground.head(f"Polls, {ANSWER_TIME * 1000:.0f} ms of answer time, {polling.THREADS} threads")
+    ground.head(f"Polls, {ANSWER_TIME * 1000:.0f} ms of answer time, {THREADS} threads")
     ids = _place(upstream)
     floor = _bare(f"{settings.INVESTMENT_API_URL}/orders/{ids[0]}")
     ground.say("bare GET, unsigned, nothing stored", floor, "requests/s")
@@ -80,11 +88,24 @@ def _measure(upstream: Slow) -> None:
     ground.say("naive: one after the other", naive, "polls/s")
     _make_due(ids)
     upstream.asked, began = 0, time.perf_counter()
-    polling.poll(now=timezone.now(), tell=lambda result: None)
+    polling.poll(now=timezone.now(), threads=THREADS)
     took = time.perf_counter() - began
     rate = POLLS / took
     remark = f"{rate / naive:.1f} x naive, {rate / floor:.2f} of bare"
     ground.say("ours", rate, "polls/s", f"{remark}, {upstream.asked / took:,.0f} requests/s")
+    _make_due(ids)
+    with patch.object(settings, "INVESTMENT_API_MAX_RPS", NARROW):
+        forget_api()
+        upstream.moments.clear()
+        polling.poll(now=timezone.now(), threads=THREADS, lasts=NARROW_FOR)
+    took = upstream.moments[-1] - upstream.moments[0]
+    remark = f"at most {_most_in_a_second(upstream.moments)} in a second of {NARROW} allowed"
+    ground.say("within a budget", len(upstream.moments) / took, "requests/s", remark)
+
+
+def _most_in_a_second(moments: list[float]) -> int:
+    """Return how many requests began within one second, at most."""
+    return max(sum(moment <= other < moment + 1 for other in moments) for moment in moments)
 
 
 def _place(upstream: Slow) -> list[UUID]:
@@ -117,7 +138,7 @@ def _bare(url: str) -> float:
         session.get(url, timeout=5)
 
     session = requests.Session()
-    with ThreadPoolExecutor(polling.THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         return POLLS / ground.seconds(lambda: list(pool.map(fetch, range(POLLS))))
 
 
