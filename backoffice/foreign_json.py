@@ -32,10 +32,12 @@ def parse(text: bytes | str, *, strict: bool = True) -> Any:
     """
     if is_deep(text):
         raise TooDeepError
+    if isinstance(text, bytes):
+        text = text.decode(_encoding(text), "surrogatepass")
+    elif text.startswith("\ufeff"):
+        raise json.JSONDecodeError("Unexpected UTF-8 BOM (decode using utf-8-sig)", text, 0)
     try:
-        return json.loads(
-            text, parse_float=str, parse_constant=str, parse_int=_whole_number, strict=strict
-        )
+        return (STRICT if strict else LENIENT).decode(text)
     except RecursionError:  # who called was deep in calls
         raise TooDeepError from None
 
@@ -71,5 +73,16 @@ def _depth(text: str) -> int:
     return deepest
 
 
+def _encoding(raw: bytes) -> str:
+    """Return how JSON is encoded; of what we store that is told at once."""
+    return "ascii" if raw.isascii() and b"\0" not in raw[:4] else json.detect_encoding(raw)
+
+
 def _whole_number(text: str) -> int | str:
     return int(text) if len(text) <= LONGEST_INTEGER else text
+
+
+STRICT, LENIENT = (
+    json.JSONDecoder(parse_float=str, parse_constant=str, parse_int=_whole_number, strict=is_strict)
+    for is_strict in (True, False)
+)

@@ -5,7 +5,7 @@ Source: investment-api.md, sections 2.2, 3.1 to 3.3, 4.2.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar, cast
@@ -28,7 +28,7 @@ from orders.attributes import (
     uuid,
     word,
 )
-from orders.fold import Fact, Listing
+from orders.fold import Fact, Listing, key_of
 from orders.lifecycle import KNOWN_STATUSES, Kind
 
 NAMELESS = UUID("5f0b7c52-1f8e-4f0e-9a53-6c1f5a3d7c11")  # namespace of events without a usable id
@@ -37,6 +37,8 @@ REASONS = ("reason", "rejection_reason", "detail")  # of a refused cancellation:
 OF_PORTFOLIO_ORDERS = frozenset({"orders", "allocation_id"})  # what no other object has
 
 _Line = TypeVar("_Line")
+# Kind, id, the order of an execution, key -> the attributes of such a fact that may count; None: all.
+Wants = Callable[[Kind, UUID, UUID | None, str], Collection[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +145,13 @@ def read(
     is_answer: bool,
     tie: str,
     known_at: datetime,
+    wants: Wants | None = None,
 ) -> Reading:
     """Return all that a payload says, parsed, without a fact where its topic has none.
 
     ``version`` is the entry's ``occurred_at``, ``known_at`` its ``recorded_at``. Raises
-    UnreadableError without an id or a status; any other attribute is read by itself.
+    UnreadableError without an id or a status; any other attribute is read by itself. ``wants``
+    says which attributes of a fact are read; without it all are.
     """
     upstream = value if is_answer else value.get("object") if isinstance(value, dict) else None
     if not isinstance(upstream, dict):
@@ -155,7 +159,7 @@ def read(
     reader = READERS.get(topic(type_))
     if reader is None:
         return Reading()
-    stamp = _Stamp(sane(version, known_at) or known_at, is_answer, tie, known_at)
+    stamp = _Stamp(sane(version, known_at) or known_at, is_answer, tie, known_at, wants)
     facts, listings, named = reader(upstream, stamp)
     word = "" if is_answer or topic(type_) == Kind.EXECUTION else type_.rpartition(".")[2].upper()
     return Reading(facts, listings, named, word if word in KNOWN_STATUSES else "")
@@ -181,6 +185,7 @@ class _Stamp:
     is_answer: bool
     tie: str
     known_at: datetime
+    wants: Wants | None
 
     def fact(
         self,
@@ -191,12 +196,15 @@ class _Stamp:
         order_id: UUID | None = None,
     ) -> Fact:
         """Return a fact with what can be read; ``odd`` are lists with lines that could not be."""
-        fixed, odd_fixed = self._read(_FIXED[kind], upstream)
-        current, odd_current = self._read(_CURRENT[kind], upstream)
+        pk, status = uuid(upstream, "id", required=True), _status(kind, upstream)
+        key = key_of(kind, status, self.version, self.tie, is_answer=self.is_answer)
+        names = self.wants(kind, pk, order_id, key) if self.wants else None
+        fixed, odd_fixed = self._read(_FIXED[kind], upstream, names)
+        current, odd_current = self._read(_CURRENT[kind], upstream, names)
         return Fact(
             kind=kind,
-            id=uuid(upstream, "id", required=True),
-            status=_status(kind, upstream),
+            id=pk,
+            status=status,
             version=self.version,
             is_answer=self.is_answer,
             tie=self.tie,
@@ -207,11 +215,13 @@ class _Stamp:
         )
 
     def _read(
-        self, columns: "_Columns", upstream: Mapping[str, Any]
+        self, columns: "_Columns", upstream: Mapping[str, Any], names: Collection[str] | None
     ) -> tuple[dict[str, object], list[str]]:
         read: dict[str, object] = {}
         odd = []
         for name, told, column, nothing in columns:
+            if names is not None and name not in names:
+                continue
             if upstream.get(told) is None:  # as most are, and as every reader has it
                 read[name] = nothing
                 continue

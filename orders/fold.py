@@ -3,14 +3,15 @@
 Source of every rule: the model's section 2. A row is anything with the columns of ``orders.models``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 from uuid import UUID
 
-from orders.attributes import ALL, CURRENT, parsed_uuid, says_same
+from orders.attributes import ALL, CURRENT, FIXED, parsed_uuid, says_same
 from orders.lifecycle import (
     CANCELLED_EXECUTED,
     CONFLICT,
@@ -98,11 +99,18 @@ class Fact:
     @property
     def key(self) -> str:
         """Return what facts are compared by, as text: the greatest is the state."""
-        version = (
-            self.version.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-        )
-        filled, answer = int(self.status == "FILLED"), int(self.is_answer)
-        return f"{self.rank} {version} {filled} {answer} {self.tie}"
+        return key_of(self.kind, self.status, self.version, self.tie, is_answer=self.is_answer)
+
+
+def key_of(kind: Kind, status: str, version: datetime, tie: str, *, is_answer: bool) -> str:
+    """Return the key of a fact of which only so much is known."""
+    filled, answer = int(status == "FILLED"), int(is_answer)
+    return f"{rank(kind, status)} {_written(version)} {filled} {answer} {tie}"
+
+
+@lru_cache(maxsize=2**10)  # each fact of one payload has the same
+def _written(version: datetime) -> str:
+    return version.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,15 @@ def fold(row: Row, fact: Fact) -> bool:
             row, UNKNOWN_STATUS, here=not fact.rank, sticky=True
         )
     return changed
+
+
+def wanted(kind: Kind, row: Row, key: str) -> Collection[str] | None:
+    """Return the attributes that a fact with ``key`` may decide; None: all, for it is greater than that of the row."""
+    if key > row.fact:
+        return None
+    before = attribute_facts(row)
+    blank = (it for it in FIXED[kind] if it not in before and _blank(getattr(row, it)))
+    return [*(name for name, given_by in before.items() if key > given_by), *blank]
 
 
 def attribute_facts(row: Row) -> dict[str, str]:
@@ -238,6 +255,22 @@ def fold_listing(order: OrderRow, listing: Listing) -> bool:
         _remember(order, known | {"side": listing.key})
     is_unknown = bool(listing.status) and not listed  # without a status it says nothing of it
     return changed | _problem(order, UNKNOWN_STATUS, here=is_unknown, sticky=True)
+
+
+def essential(listings: Iterable[Listing]) -> list[Listing]:
+    """Return the lines that say all that ``listings`` do: most often one of each order and portfolio order."""
+    best: dict[tuple[UUID, UUID, str], tuple[Any, Listing]] = {}
+    for it in listings:
+        claims: dict[str, Any] = {"status": _listed_key(it.status)}
+        if it.side:
+            claims["side"] = it.fact, it.side
+        if it.status and not rank(Kind.ORDER, it.status):
+            claims["unknown"] = ()
+        for name, claim in claims.items():
+            key = it.order_id, it.portfolio_order_id, name
+            if key not in best or claim > best[key][0]:
+                best[key] = claim, it
+    return list(dict.fromkeys(it for _, it in best.values()))
 
 
 def own_parent(client_reference: str, initiation_flow: str) -> UUID | None:

@@ -257,8 +257,10 @@ def _apply(
     return Drained(len(batch.applied), len(batch.unchanged), len(batch.refused))
 
 
-def read(entry: Entry) -> facts.Reading:
+def read(entry: Entry, *, wants: facts.Wants | None = None) -> facts.Reading:
     """Return what a journal entry says; an empty reading for one without a payload, or a repeat.
+
+    ``wants``: see ``facts.read``.
 
     Raises UnreadableError for an event that could not be described, with the reason that it has.
     """
@@ -275,6 +277,7 @@ def read(entry: Entry) -> facts.Reading:
             is_answer=is_answer,
             tie=facts.tie(entry.event_id, bytes(entry.payload)),
             known_at=entry.recorded_at,
+            wants=wants,
         )
     except UnreadableError:
         raise

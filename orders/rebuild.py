@@ -1,298 +1,302 @@
-"""Fold the whole journal anew and hold it against the tables, or write it over them.
+"""Fold the whole journal anew and hold it against the tables, or write over them where they differ.
 
-Works object by object in one snapshot of the database, so memory does not grow with the journal;
-only the portfolio orders' lists of orders go through a temporary file, for they are told by one
-object and count for another. An entry that cannot be read is named, and what it may have told of
-stays as it is. Source: the model, sections 1 (state and clocks) and 2.
+Part by part, ranges of ids, in as many processes as are wanted: portfolio orders first, for their
+lists tell of orders in any part; then orders with their executions; then what portfolio orders take
+from their orders. A check reads one snapshot in all processes and takes no lock. A rebuild looks
+for rows that differ without a lock, too; then it locks these alone, folds them once more, for more
+may have arrived, and writes. So a drain waits for some rows of one part at most, and nothing that
+it applied is written over: what it applies later, it applies to rows that are right.
 """
 
-import heapq
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import copy
-from dataclasses import dataclass, replace
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby, islice
-from operator import itemgetter
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, models, transaction
+from django.db import connection, transaction
+from django.db.models import Max, QuerySet
 
-from backoffice.database import limits, may_pass, snapshot
-from orders import bulk, execution_rows, from_orders, projection
-from orders.attributes import UnreadableError
-from orders.facts import Reading
-from orders.lifecycle import CANCELLED_EXECUTED, NOT_FOUND, Kind
-from orders.models import Execution, JournalEntry, Order, Outcome, PortfolioOrder
-from orders.rows import Rows
-from orders.scratch import Damage, Scratch, identity, table_of
-from orders.tracked import MEMORY
+from backoffice.crew import Crew
+from backoffice.database import limits, snapshot
+from orders import refold
+from orders.lifecycle import Kind
+from orders.models import Execution, JournalEntry, Order, PortfolioOrder
+from orders.refold import CLOCKS, Difference, Part, Spoilt
+from orders.rewrite import Mark, Rewrite, mark
+from orders.scratch import Corrections, Damage, Listings
+from orders.taking import Taking
 
-CLOCKS = {
-    "missing_since", "heard_at", "heard_via", "news_at", "check_after", "asking_until",
-    "checked_at", "checks", "check_error",
-}  # fmt: skip
-CHUNK = 500
-MODELS = (PortfolioOrder, Order, Execution)
-STATE = {
-    model.kind: [
-        field.attname
-        for field in model._meta.concrete_fields  # noqa: SLF001
-        if field.name not in CLOCKS | MEMORY | {"id", "execution_id"}
-    ]
-    for model in MODELS
-}
+__all__ = ["CLOCKS", "Damage", "Difference", "Progress", "compare", "rebuild"]
+
+PART = 2000  # entries of a part, or rows: what is in memory, and what a write locks
+FEW = 20_000  # entries that one process folds before another has started
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far it is: what is being read, and how much was."""
+
+    step: str = ""
+    parts: int = 0
+    entries: int = 0
+    processes: int = 1
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One column of one row in which the tables and the fold of the journal differ.
+class Job:
+    """One part for one process; ``is_taking``: only what follows from orders."""
 
-    ``of`` says of which order, where several report the execution.
-    """
-
-    table: str
-    id: UUID
-    column: str
-    held: object
-    folded: object
-    of: str = ""
-
-    def __str__(self) -> str:
-        where = f"{self.table} {self.id}{self.of}"
-        return f"{where}: {self.column} is {self.held!r}, folded anew {self.folded!r}"
+    part: Part
+    spoilt: Spoilt
+    is_taking: bool = False
 
 
-def compare() -> Iterator[Difference | Damage]:
+@dataclass(slots=True)
+class Result:
+    """What became of a job."""
+
+    entries: int = 0
+    found: list[Difference | Damage] = field(default_factory=list)
+    spoilt: set[UUID] = field(default_factory=set)
+    doubted: set[UUID] = field(default_factory=set)
+
+
+_Do = Callable[[Iterable[Job]], Iterator[Result]]
+_Watch = Callable[[Progress], None]
+
+
+def compare(
+    *, processes: int | None = None, watch: _Watch | None = None
+) -> Iterator[Difference | Damage]:
     """Yield every difference between the fold of the journal and the tables, in one snapshot.
 
     What an entry that cannot be read may have told of is not compared; that entry is yielded.
+    ``processes``: None for one on each core, where there is enough to do.
     """
-    with limits("long"), snapshot(), Scratch() as scratch:
-        for model, rows in _folded(scratch):
-            yield from scratch.damages()
-            yield from _differences(_pairs(model, rows, scratch))
-        yield from scratch.damages()
-        for pairs in _taken(scratch):
-            yield from _differences(pairs)
-        for row in _unfounded(scratch):
-            yield _difference(row, "the row", _word(row), None)
+    count = _processes(processes)
+    with limits("long"), snapshot(), _folder() as folder, ExitStack() as stack:
+        do = _hands(stack, count, partial(_checking, folder, _exported(count)))
+        yield from _steps(do, folder, Progress(processes=count), watch)
 
 
-def rebuild(*, now: datetime) -> Iterator[Difference | Damage]:
-    """Write the fold of the journal over the tables and yield what differed; all or nothing.
+def rebuild(
+    *, now: datetime, processes: int | None = None, watch: _Watch | None = None
+) -> Iterator[Difference | Damage]:
+    """Write the fold of the journal over the rows that differ, part by part, and yield what differed.
 
-    Drains and asks wait meanwhile. Clocks stay; what changed is due for a check at once. What an
-    entry that cannot be read may have told of keeps what is held, and is added where it is missing.
+    Clocks stay; what changed is due for a check at once. What an entry that cannot be read may have
+    told of keeps what is held, and is added where it is missing. Where it is cut short the parts
+    done are right; another may be started at once, or beside it.
     """
-    with limits("long"), _alone(), Scratch() as scratch:
-        for model, rows in _folded(scratch):
-            yield from scratch.damages()
-            pairs = _pairs(model, rows, scratch)
-            found = list(_differences(pairs))
-            _write(model, pairs, now=now)
-            yield from found
-        yield from scratch.damages()
-        for pairs in _taken(scratch):
-            found = list(_differences(pairs))
-            _write(PortfolioOrder, pairs, now=now)
-            yield from found
-        for row in _unfounded(scratch):
-            yield _difference(row, "the row", _word(row), None)
-            row.delete()
+    count = _processes(processes)
+    with limits("long"), _folder() as folder, ExitStack() as stack:
+        do = _hands(stack, count, partial(_writing, folder, now, mark()))
+        yield from _steps(do, folder, Progress(processes=count), watch)
+
+
+def _processes(wanted: int | None) -> int:
+    """Return how many processes work: one, where all has to be seen in the transaction that is open."""
+    if connection.vendor != "postgresql" or connection.in_atomic_block:
+        return 1
+    if wanted:
+        return wanted
+    entries = JournalEntry.objects.aggregate(last=Max("pk"))["last"] or 0
+    return (os.cpu_count() or 1) if entries > FEW else 1
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Open a transaction that sees one state of the database, in which nobody else writes to the tables."""
-    outermost = not connection.in_atomic_block
-    with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            if outermost:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            # Before the first read, for that takes the snapshot.
-            tables = ", ".join(f'"{model._meta.db_table}"' for model in MODELS)  # noqa: SLF001
-            cursor.execute(f"LOCK TABLE {tables} IN EXCLUSIVE MODE")
-        yield
+def _folder() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="order-desk-rebuild-") as folder:
+        yield Path(folder)
 
 
-def _folded(scratch: Scratch) -> Iterator[tuple[type[models.Model], list[Any]]]:
-    """Yield the rows that the journal gives, in chunks of one table."""
-    rows, subjects = Rows(), 0
-    for pk, readings in groupby(_by_subject("portfolio_order_id", scratch), key=itemgetter(0)):
-        rows.portfolio_orders[pk] = PortfolioOrder(pk=pk)
-        for _, reading in readings:
-            rows.fold(replace(reading, listings=()))
-            scratch.keep(reading.listings)
-        subjects += 1
-        if subjects % CHUNK == 0:
-            yield PortfolioOrder, _told(rows)
-            rows = Rows()
-    yield PortfolioOrder, _told(rows)
-    rows = Rows()
-    told = heapq.merge(_by_subject("order_id", scratch), scratch.listed(), key=itemgetter(0))
-    for pk, readings in groupby(told, key=itemgetter(0)):
-        order = Order(pk=pk)
-        for _, reading in readings:
-            if (
-                reading.facts or reading.listings or reading.named
-            ):  # not a refused cancellation alone
-                rows.orders[pk] = order
-            rows.fold(reading)
-        subjects += 1
-        if subjects % CHUNK == 0:
-            yield from _orders(rows)
-            rows = Rows()
-    yield from _orders(rows)
+def _exported(processes: int) -> str:
+    """Return the name of the snapshot of this transaction for other processes; "" where there are none."""
+    if processes == 1:
+        return ""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_export_snapshot()")
+        return str(cursor.fetchone()[0])
 
 
-def _told(rows: Rows) -> list[PortfolioOrder]:
-    return [row for row in rows.portfolio_orders.values() if row.fact]
+def _hands(stack: ExitStack, processes: int, make: Any) -> _Do:
+    """Return what does jobs: this process, or others."""
+    if processes > 1:
+        return stack.enter_context(Crew(processes, make)).do
+    worker = stack.enter_context(make(0))
+    return partial(map, worker)
 
 
-def _orders(rows: Rows) -> Iterator[tuple[type[models.Model], list[Any]]]:
-    yield Order, list(rows.orders.values())
-    yield Execution, [it for of_order in rows.executions.values() for it in of_order.values()]
+def _steps(
+    do: _Do, folder: Path, progress: Progress, watch: _Watch | None
+) -> Iterator[Difference | Damage]:
+    began = time.monotonic()
+
+    def results(step: str, jobs: Iterable[Job]) -> Iterator[Result]:
+        progress.step = step
+        for result in do(jobs):
+            progress.parts += 1
+            progress.entries += result.entries
+            progress.seconds = time.monotonic() - began
+            if watch:
+                watch(progress)
+            yield result
+
+    spoilt = set[UUID]()
+    for result in results("portfolio orders", (Job(it, Spoilt()) for it in _portfolio_orders())):
+        spoilt |= result.spoilt
+        yield from result.found
+    told = Spoilt(portfolio_orders=frozenset(spoilt))
+    for result in results("orders", (Job(it, told) for it in _orders(folder))):
+        spoilt |= result.doubted
+        yield from result.found
+    told = Spoilt(portfolio_orders=frozenset(spoilt))
+    jobs = (Job(it, told, is_taking=True) for it in _parts(Kind.PORTFOLIO_ORDER, [_of_rows()]))
+    for result in results("what portfolio orders take from their orders", jobs):
+        yield from result.found
 
 
-def _by_subject(column: str, scratch: Scratch) -> Iterator[tuple[UUID, Reading]]:
-    """Yield what the entries about one kind of object say, by object."""
-    entries = JournalEntry.objects.filter(
-        outcome__in=[Outcome.APPLIED, Outcome.NO_CHANGE], repeat_of=None
-    ).filter(**{f"{column}__isnull": False})
-    for entry in entries.order_by(column, "pk").iterator(chunk_size=2000):
-        try:
-            reading = _read(entry)
-        except Exception as error:  # reading is deterministic: a second try says the same
-            if may_pass(error):
-                raise
-            scratch.spoil(entry, column, _reason(error))
-        else:
-            yield getattr(entry, column), reading
+_Bound = Callable[[UUID | None], UUID | None]
 
 
-def _read(entry: JournalEntry) -> Reading:
-    """Return what an entry says of the object that it is about."""
-    if not entry.payload:  # only repeats, notes and failures have none
-        raise UnreadableError("it has no payload")
-    reading = projection.read(entry)
-    about = {
-        fact.order_id or fact.id if fact.kind is not Kind.PORTFOLIO_ORDER else fact.id
-        for fact in reading.facts
-    }
-    if not about <= {entry.portfolio_order_id, entry.order_id}:
-        raise UnreadableError("it is about another object")
-    return reading
+def _portfolio_orders() -> Iterator[Part]:
+    entries = _bound(JournalEntry.objects.all(), "portfolio_order_id")
+    return _parts(Kind.PORTFOLIO_ORDER, [entries, _of_rows()])
 
 
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, UnreadableError) else f"{type(error).__name__}: {error}"
+def _of_rows() -> _Bound:
+    return _bound(PortfolioOrder.objects.all(), "id")
 
 
-_Pairs = list[tuple[Any, Any]]
+def _orders(folder: Path) -> Iterator[Part]:
+    """Yield the parts of orders; the lines of lists are all known by then."""
+    bounds = [
+        _bound(JournalEntry.objects.all(), "order_id"),
+        _bound(Order.objects.all(), "id"),
+        _bound(Execution.objects.all(), "order_id", by="order__pk"),
+    ]
+    files = [Listings(path, is_new=False) for path in sorted(folder.glob("listings-*"))]
+    bounds += [lambda after, it=it: it.order_after(after, PART) for it in files]  # type: ignore[misc]
+    yield from _parts(Kind.ORDER, bounds)
 
 
-def _pairs(model: type[models.Model], rows: list[Any], scratch: Scratch) -> _Pairs:
-    """Return each row that the journal gives with the one that is held, or None; not those that are spoilt."""
-    scratch.see(rows)
-    held = {identity(row): row for row in _held(model, rows)}
-    pairs = [(row, held.get(identity(row))) for row in rows]
-    kept = []
-    for row, before in pairs:
-        if before and (scratch.is_spoilt(before) or scratch.is_spoilt(row)):
-            scratch.doubt_parents(row, before)
-            continue
-        kept.append((row, before))
-        if row.kind is Kind.PORTFOLIO_ORDER and from_orders.takes(row):
-            scratch.await_orders(row)
-            if before:  # compared when its orders are folded
-                _take(row, before)
-        elif row.kind is Kind.ORDER:
-            scratch.give(row)
-    return kept
+def _parts(kind: Kind, bounds: Iterable[_Bound]) -> Iterator[Part]:
+    """Yield parts that together hold all ids there can be, one after the other."""
+    bounds, after = list(bounds), None
+    while True:
+        upto = min((it for bound in bounds if (it := bound(after))), default=None)
+        yield Part(kind, after, upto)
+        if upto is None:
+            return
+        after = upto
 
 
-def _take(row: PortfolioOrder, other: PortfolioOrder) -> None:
-    """Give a row what another has taken from its orders."""
-    row.filled_at, row.is_fill_derived = other.filled_at, other.is_fill_derived
-    row.problems = row.problems & ~CANCELLED_EXECUTED | other.problems & CANCELLED_EXECUTED
+def _bound(query: QuerySet[Any], column: str, *, by: str = "") -> _Bound:
+    """Return what tells the id up to which the next ``PART`` rows go; None where there are fewer."""
+
+    def find(after: UUID | None) -> UUID | None:
+        part = Part(Kind.ORDER, after)
+        rows = query.filter(part.on(by or column)).order_by(column).values_list(column, flat=True)
+        found: list[UUID] = list(rows[PART - 1 : PART])
+        return found[0] if found else None
+
+    return find
 
 
-def _taken(scratch: Scratch) -> Iterator[_Pairs]:
-    """Yield the portfolio orders that take something from their orders, with that and as they are held."""
-    takers = scratch.takers()
-    while found := list(islice(takers, CHUNK)):
-        held = PortfolioOrder.objects.in_bulk([row.pk for row in found])
-        pairs = []
-        for taker in found:
-            if before := held.get(taker.pk):
-                _take(row := copy(before), taker)
-                pairs.append((row, before))
-        yield pairs
+@contextmanager
+def _checking(folder: Path, snapshot_name: str, number: int) -> Iterator[Callable[[Job], Result]]:
+    """Yield a worker that only compares, in the snapshot of the process that started it."""
+    if not snapshot_name:
+        yield _Worker(folder, number)
+        return
+    with limits("long"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SET TRANSACTION SNAPSHOT %s", [snapshot_name])
+        yield _Worker(folder, number)
 
 
-def _held(model: type[models.Model], rows: list[Any]) -> models.QuerySet[Any]:
-    if model is Execution:
-        return Execution.objects.filter(order__pk__any_of=list({row.order_id for row in rows}))
-    return model._default_manager.filter(pk__any_of=[row.pk for row in rows])  # noqa: SLF001
+@contextmanager
+def _writing(
+    folder: Path, now: datetime, begin: Mark, number: int
+) -> Iterator[Callable[[Job], Result]]:
+    """Yield a worker that writes what differs."""
+    with limits("long"):
+        yield _Worker(folder, number, Rewrite(now, begin))
 
 
-def _differences(pairs: _Pairs) -> Iterator[Difference]:
-    for row, before in pairs:
-        if before is None:
-            yield _difference(row, "the row", None, _word(row))
-            continue
-        for column in STATE[row.kind]:
-            held, folded = _state(before, column), _state(row, column)
-            if held != folded:
-                yield _difference(before, column, held, folded)
+class _Worker:
+    """Does jobs: compares, and with a ``rewrite`` writes what differs."""
 
+    def __init__(self, folder: Path, number: int, rewrite: Rewrite | None = None) -> None:
+        self._folder, self._rewrite = folder, rewrite
+        self._listings = Listings(folder / f"listings-{number}")
+        self._corrections = Corrections(folder / f"corrections-{number}")
+        self._all_listings: list[Listings] = []
+        self._taking: Taking | None = None
 
-def _difference(row: Any, column: str, held: object, folded: object) -> Difference:
-    if row.kind is not Kind.EXECUTION:
-        return Difference(table_of(row), row.pk, column, held, folded)
-    of = f" of order {row.order_id}" if row.execution_id else ""
-    return Difference(table_of(row), row.upstream_id, column, held, folded, of)
+    def __call__(self, job: Job) -> Result:
+        """Do a job."""
+        if job.is_taking:
+            return self._take(job)
+        return (
+            self._portfolio_orders(job)
+            if job.part.kind is Kind.PORTFOLIO_ORDER
+            else self._orders(job)
+        )
 
+    def _look(self) -> Any:
+        """Return a snapshot for one part; a check has one for all."""
+        return snapshot() if self._rewrite else nullcontext()
 
-def _write(model: type[models.Model], pairs: _Pairs, *, now: datetime) -> None:
-    """Write the rows that differ: new ones whole, held ones but for their clocks."""
-    changed = []
-    for row, before in pairs:
-        differs = before is None or any(_differences([(row, before)]))
-        if not differs and all(getattr(row, it, "") == getattr(before, it, "") for it in MEMORY):
-            continue
-        if row.kind is not Kind.EXECUTION:
-            for name in CLOCKS:
-                setattr(row, name, getattr(before or row, name))
-            row.problems |= before.problems & NOT_FOUND if before else 0
-            row.heard_at, row.news_at = row.heard_at or now, row.news_at or now
-            if differs:
-                row.check_after = now  # the answer confirms the state and sets the next check
-        elif before is not None:
-            row.id, row.execution_id, row.is_new = before.pk, before.execution_id, False
-        changed.append(row)
-    if model is Execution:
-        execution_rows.write(changed)
-    else:
-        bulk.upsert(model, changed)
+    def _portfolio_orders(self, job: Job) -> Result:
+        with self._look():
+            folded = refold.fold(job.part)
+            held = refold.held(job.part)
+        self._listings.keep(folded.listings)
+        return self._conclude(job, folded, held, Spoilt(portfolio_orders=folded.spoilt))
 
+    def _orders(self, job: Job) -> Result:
+        if not self._all_listings:
+            paths = sorted(self._folder.glob("listings-*"))
+            self._all_listings = [Listings(path, is_new=False) for path in paths]
+        told = [
+            it for file in self._all_listings for it in file.between(job.part.after, job.part.upto)
+        ]
+        with self._look():
+            folded = refold.fold(job.part, told)
+            held = refold.held(job.part)
+        return self._conclude(job, folded, held, Spoilt(job.spoilt.portfolio_orders, folded.spoilt))
 
-def _unfounded(scratch: Scratch) -> Iterator[models.Model]:
-    """Yield the rows that nothing in the journal speaks of."""
-    for model in MODELS:
-        for row in model._default_manager.iterator(chunk_size=2000):  # noqa: SLF001
-            if not scratch.has_seen(row) and not scratch.is_spoilt(row):
-                yield row
+    def _conclude(self, job: Job, folded: refold.Fold, held: refold.Held, spoilt: Spoilt) -> Result:
+        kind = job.part.kind
+        found = refold.compare(kind, folded.rows, held, spoilt)
+        result = Result(folded.entries, [*folded.damages], folded.spoilt, found.doubted)
+        if kind is Kind.PORTFOLIO_ORDER or not self._rewrite:
+            for pk, row in found.corrections.items():
+                self._corrections.correct(kind, pk, row)
+        if not self._rewrite:
+            result.found += refold.differences(found.pairs)
+        elif found.pairs:
+            result.found += self._rewrite.correct(
+                kind, refold.objects(found.pairs), spoilt, self._all_listings
+            )
+        return result
 
-
-def _state(row: models.Model, column: str) -> object:
-    value = getattr(row, column)
-    return (
-        value & ~NOT_FOUND if column == "problems" else value
-    )  # that bit an ask told, not the journal
-
-
-def _word(row: models.Model) -> str:
-    return str(getattr(row, "status", "")) or "only named"
+    def _take(self, job: Job) -> Result:
+        if not self._taking:
+            paths = sorted(self._folder.glob("corrections-*"))
+            self._taking = Taking([Corrections(path, is_new=False) for path in paths])
+        with self._look():
+            pairs = self._taking.pairs(job.part, job.spoilt)
+        if not (self._rewrite and pairs):
+            return Result(found=[*refold.differences(pairs)])
+        return Result(found=[*self._rewrite.take(refold.objects(pairs), job.spoilt)])

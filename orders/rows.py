@@ -4,7 +4,7 @@ They are light: the columns of a model without its machinery, which costs more t
 folding. Where few are held, in a reconciliation, the models serve as well: both have ``kind``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import field, make_dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -14,7 +14,17 @@ from django.db import models
 from orders import fills
 from orders.executions import is_cancelled_in_vain
 from orders.facts import Reading
-from orders.fold import Fact, Listing, announce, fold, fold_listing, keep_list, link, settle
+from orders.fold import (
+    Fact,
+    Listing,
+    announce,
+    fold,
+    fold_listing,
+    keep_list,
+    link,
+    settle,
+    wanted,
+)
 from orders.lifecycle import Kind
 from orders.models import Execution, Order, PortfolioOrder
 
@@ -76,8 +86,25 @@ class Rows:
             of_order = self.executions.setdefault(execution.order_id, {})
             of_order[execution.upstream_id] = execution
 
+    def wants(
+        self, kind: Kind, pk: UUID, order_id: UUID | None, key: str
+    ) -> Collection[str] | None:
+        """Return which attributes of a fact may change the row that it is about; None: all."""
+        if order_id:
+            row = self.executions.get(order_id, {}).get(pk)
+        else:
+            row = (self.portfolio_orders if kind is Kind.PORTFOLIO_ORDER else self.orders).get(pk)
+        return wanted(kind, row, key) if row is not None else None
+
     def fold(self, reading: Reading) -> tuple[bool, list[Any]]:
         """Fold one reading; return whether state or a link of any row changed, and the rows it is about."""
+        changed, rows = self.tell(reading)
+        for row in dict.fromkeys(rows):
+            changed |= self.settle(row)
+        return changed, rows
+
+    def tell(self, reading: Reading) -> tuple[bool, list[Any]]:
+        """Do the first half of ``fold``: what the reading says of each row by itself."""
         changed = False
         rows: list[Any] = []
         for fact in reading.facts:
@@ -93,19 +120,22 @@ class Rows:
                 rows.append(self.orders[listing.order_id])
         if reading.announced:
             announce(rows[0], reading.announced)
-        for row in dict.fromkeys(rows):
-            is_order = row.kind is Kind.ORDER
-            executions = [*self.executions.get(row.pk, {}).values()] if is_order else []
-            changed |= settle(
-                row,
-                {execution.status for execution in executions},
-                executions_are_readable=not any(it.unreadable for it in executions),
-                is_executed_in_full=is_cancelled_in_vain(row, executions) if is_order else None,
-            )
-            if is_order:
-                changed |= link(row) | fills.derive(row, fills.of_order(row, executions))
-            self.touched.add(row)
         return changed, rows
+
+    def settle(self, row: Any) -> bool:
+        """Do the second half of ``fold``: what of a row follows from all of its facts together, and once from all."""
+        is_order = row.kind is Kind.ORDER
+        executions = [*self.executions.get(row.pk, {}).values()] if is_order else []
+        changed = settle(
+            row,
+            {execution.status for execution in executions},
+            executions_are_readable=not any(it.unreadable for it in executions),
+            is_executed_in_full=is_cancelled_in_vain(row, executions) if is_order else None,
+        )
+        if is_order:
+            changed |= link(row) | fills.derive(row, fills.of_order(row, executions))
+        self.touched.add(row)
+        return changed
 
     def _list(self, listing: Listing) -> bool:
         """Fold a line of a list; return whether state or the link of its order changed."""

@@ -1,18 +1,31 @@
-"""The temporary file of a rebuild: what is told of one object and counts for another, and what was damaged."""
+"""The temporary files of a rebuild: what one part is told of the objects of another.
+
+Each process writes files of its own; in a later step all of them read the files of all.
+"""
 
 import sqlite3
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from orders import from_orders
-from orders.facts import Reading
 from orders.fold import Listing
+from orders.fold import told_filled_at as told
 from orders.lifecycle import Kind
-from orders.models import JournalEntry, Order, PortfolioOrder
+
+LISTINGS = """CREATE TABLE listing (order_id BLOB, portfolio_order_id BLOB, status, side, fact,
+    PRIMARY KEY (order_id, portfolio_order_id, status, side)) WITHOUT ROWID"""
+# What a portfolio order takes from its orders follows from these columns, and from no others.
+CORRECTIONS = """
+    CREATE TABLE portfolio_order (id BLOB PRIMARY KEY, status, unreadable, problems, filled_at) WITHOUT ROWID;
+    CREATE TABLE "order" (id BLOB PRIMARY KEY, portfolio_order_id BLOB, status, problems, filled_at) WITHOUT ROWID;
+    CREATE INDEX of_portfolio_order ON "order" (portfolio_order_id)"""
+MANY = 500  # parameters of one question
+NOTHING = ("", "", 0, None)  # takes nothing from any order
+LAST = UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,130 +40,147 @@ class Damage:
         return f"journal entry {self.entry_id} about {self.about} cannot be read: {self.reason}"
 
 
-class Scratch:
-    """A temporary file: the lines of all lists, sorted by order, and the ids that the journal speaks of.
+@dataclass(slots=True)
+class Corrected:
+    """A row as the journal gives it, where the tables differ: what portfolio orders take of it or with it."""
 
-    Also the portfolio orders of which something follows from their orders, for they are folded before those.
-    """
+    status: str
+    problems: int
+    filled_at: datetime | None
+    unreadable: str = ""
+    portfolio_order_id: UUID | None = None
 
-    def __enter__(self) -> Self:
-        self._file = tempfile.NamedTemporaryFile(prefix="order-desk-rebuild-")
-        self._db = sqlite3.connect(self._file.name)
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute(
-            "CREATE TABLE listing (order_id, portfolio_order_id, status, side, fact, "
-            "PRIMARY KEY (order_id, portfolio_order_id, status, side)) WITHOUT ROWID"
-        )
-        self._db.execute(
-            "CREATE TABLE taker (portfolio_order_id PRIMARY KEY, status, unreadable, filled_at) "
-            "WITHOUT ROWID"
-        )
-        self._db.execute("CREATE TABLE given (portfolio_order_id, status, problems, filled_at)")
-        self._db.execute("CREATE INDEX of_taker ON given (portfolio_order_id)")
-        for table in ("seen", "spoilt"):
-            self._db.execute(f"CREATE TABLE {table} (id PRIMARY KEY) WITHOUT ROWID")
-        self._damages: list[Damage] = []
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
-        self._file.close()
+class Listings:
+    """The lines of lists that portfolio orders told, by order; "" is a file that goes with the object."""
+
+    def __init__(self, path: Path | str = "", *, is_new: bool = True) -> None:
+        self._db = _open(path)
+        if is_new:
+            self._db.execute(LISTINGS)
 
     def keep(self, listings: Iterable[Listing]) -> None:
-        """Keep the lines of a list: of lines that say the same the one that counts most."""
-        rows = (
-            (it.order_id.hex, it.portfolio_order_id.hex, it.status, it.side, it.fact)
+        """Keep lines: of lines that say the same the one that counts most."""
+        rows = [
+            (it.order_id.bytes, it.portfolio_order_id.bytes, it.status, it.side, it.fact)
             for it in listings
-        )
-        self._db.executemany(
-            "INSERT INTO listing VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
-            "SET fact = excluded.fact WHERE excluded.fact > fact",
-            rows,
-        )
-
-    def listed(self) -> Iterator[tuple[UUID, Reading]]:
-        """Yield the lines kept, by order."""
-        for order, parent, status, side, fact in self._db.execute(
-            "SELECT * FROM listing ORDER BY order_id"
-        ):
-            listing = Listing(UUID(order), UUID(parent), status, side, fact)
-            yield listing.order_id, Reading(listings=(listing,))
-
-    def see(self, rows: Iterable[Any]) -> None:
-        """Remember that the journal speaks of ``rows``."""
-        self._db.executemany(
-            "INSERT OR IGNORE INTO seen VALUES (?)", ((identity(row),) for row in rows)
-        )
-
-    def has_seen(self, row: Any) -> bool:
-        """Return whether the journal speaks of ``row``."""
-        return self._has("seen", identity(row))
-
-    def spoil(self, entry: JournalEntry, column: str, reason: str) -> None:
-        """Note an entry that cannot be read."""
-        pk = getattr(entry, column)
-        kind = column.removesuffix("_id").replace("_", " ")
-        self._damages.append(Damage(entry.pk, f"{kind} {pk}", reason))
-        self._db.execute("INSERT OR IGNORE INTO spoilt VALUES (?)", (f"{column} {pk}",))
-
-    def damages(self) -> Iterator[Damage]:
-        """Yield the entries noted since the last time."""
-        found, self._damages = self._damages, []
-        yield from found
-
-    def is_spoilt(self, row: Any) -> bool:
-        """Return whether an entry that cannot be read may have told of ``row``."""
-        if row.kind is Kind.PORTFOLIO_ORDER:
-            return self._has("spoilt", f"portfolio_order_id {row.pk}")
-        if row.kind is Kind.EXECUTION:
-            return self._has("spoilt", f"order_id {row.order_id}")
-        parents = {row.portfolio_order_id, row.listed_in} - {None}
-        return self._has("spoilt", f"order_id {row.pk}") or any(
-            self._has("spoilt", f"portfolio_order_id {parent}") for parent in parents
-        )
-
-    def await_orders(self, row: PortfolioOrder) -> None:
-        """Note a portfolio order that will take something from its orders."""
-        self._db.execute(
-            "INSERT INTO taker VALUES (?, ?, ?, ?)",
-            (row.pk.hex, row.status, row.unreadable, _text(row.filled_at)),
-        )
-
-    def give(self, order: Order) -> None:
-        """Note what a portfolio order takes from an order, where it does."""
-        parent = order.portfolio_order_id.hex if order.portfolio_order_id else ""
-        self._db.execute(
-            "INSERT INTO given SELECT portfolio_order_id, ?, ?, ? FROM taker "
-            "WHERE portfolio_order_id = ?",
-            (order.status, order.problems, _text(order.filled_at), parent),
-        )
-
-    def doubt_parents(self, *rows: Any) -> None:
-        """Forget the portfolio orders of orders that an entry that cannot be read may have told of."""
-        for row in rows:
-            if row.kind is Kind.ORDER and row.portfolio_order_id:
-                self._db.execute(
-                    "DELETE FROM taker WHERE portfolio_order_id = ?", (row.portfolio_order_id.hex,)
-                )
-
-    def takers(self) -> Iterator[PortfolioOrder]:
-        """Yield the portfolio orders noted, with what they take from their orders, and nothing else."""
-        for pk, status, unreadable, filled_at in self._db.execute("SELECT * FROM taker"):
-            given = self._db.execute(
-                "SELECT status, problems, filled_at FROM given WHERE portfolio_order_id = ?", (pk,)
+        ]
+        with _at_once(self._db):
+            self._db.executemany(
+                "INSERT INTO listing VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+                "SET fact = excluded.fact WHERE excluded.fact > fact",
+                rows,
             )
-            orders = [
-                Order(status=word, problems=bits, filled_at=_moment(at)) for word, bits, at in given
-            ]
-            row = PortfolioOrder(
-                pk=UUID(pk), status=status, unreadable=unreadable, filled_at=_moment(filled_at)
-            )
-            from_orders.take(row, orders)
-            yield row
 
-    def _has(self, table: str, key: str) -> bool:
-        query = f"SELECT 1 FROM {table} WHERE id = ?"  # noqa: S608 -- a name of our own
-        return self._db.execute(query, (key,)).fetchone() is not None
+    def between(self, after: UUID | None, upto: UUID | None) -> Iterator[Listing]:
+        """Yield the lines kept of orders whose ids are above ``after`` up to ``upto``."""
+        low = after.bytes if after else b""
+        found = self._db.execute(
+            "SELECT * FROM listing WHERE order_id > ? AND order_id <= ?",
+            (low, (upto or LAST).bytes),
+        )
+        yield from map(_listing, found)
+
+    def of(self, orders: Collection[UUID]) -> Iterator[Listing]:
+        """Yield the lines kept of some orders."""
+        for ids in _portions(orders):
+            query = f"SELECT * FROM listing WHERE order_id IN ({_marks(ids)})"  # noqa: S608 -- marks
+            yield from map(_listing, self._db.execute(query, ids))
+
+    def order_after(self, after: UUID | None, count: int) -> UUID | None:
+        """Return the order of the ``count``-th line after an order; None where there are fewer."""
+        found = self._db.execute(
+            "SELECT order_id FROM listing WHERE order_id > ? ORDER BY order_id LIMIT 1 OFFSET ?",
+            (after.bytes if after else b"", count - 1),
+        ).fetchone()
+        return UUID(bytes=found[0]) if found else None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+class Corrections:
+    """The rows that differ from the journal, as it gives them."""
+
+    def __init__(self, path: Path | str = "", *, is_new: bool = True) -> None:
+        self._db = _open(path)
+        if is_new:
+            self._db.executescript(CORRECTIONS)
+
+    def correct(self, kind: Kind, pk: UUID, row: Any) -> None:
+        """Note a row that differs; ``row`` is None where there should be none."""
+        if kind is Kind.PORTFOLIO_ORDER:
+            said = (row.status, row.unreadable, row.problems, _text(told(row))) if row else NOTHING
+            self._db.execute(
+                "INSERT OR REPLACE INTO portfolio_order VALUES (?, ?, ?, ?, ?)", (pk.bytes, *said)
+            )
+            return
+        parent = row.portfolio_order_id if row else None
+        cells = (row.status, row.problems, _text(row.filled_at)) if row else ("", 0, None)
+        self._db.execute(
+            'INSERT OR REPLACE INTO "order" VALUES (?, ?, ?, ?, ?)',
+            (pk.bytes, parent.bytes if parent else None, *cells),
+        )
+
+    def portfolio_orders(self, after: UUID | None, upto: UUID | None) -> dict[UUID, Corrected]:
+        """Return those with ids above ``after`` up to ``upto``, with a fill time only where one was told."""
+        found = self._db.execute(
+            "SELECT id, status, unreadable, problems, filled_at FROM portfolio_order"
+            " WHERE id > ? AND id <= ?",
+            (after.bytes if after else b"", (upto or LAST).bytes),
+        )
+        return {
+            UUID(bytes=pk): Corrected(status, problems, _moment(at), unreadable)
+            for pk, status, unreadable, problems, at in found
+        }
+
+    def orders(self, ids: Collection[UUID], parents: Collection[UUID]) -> dict[UUID, Corrected]:
+        """Return the orders with these ids, and those that belong to these portfolio orders."""
+        found = {}
+        for column, keys in (("id", ids), ("portfolio_order_id", parents)):
+            for some in _portions(keys):
+                query = f'SELECT * FROM "order" WHERE {column} IN ({_marks(some)})'  # noqa: S608 -- marks
+                for pk, parent, status, problems, at in self._db.execute(query, some):
+                    found[UUID(bytes=pk)] = Corrected(
+                        status,
+                        problems,
+                        _moment(at),
+                        portfolio_order_id=UUID(bytes=parent) if parent else None,
+                    )
+        return found
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def _open(path: Path | str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA journal_mode = OFF")
+    db.execute("PRAGMA synchronous = OFF")
+    return db
+
+
+@contextmanager
+def _at_once(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN")
+    yield
+    db.execute("COMMIT")
+
+
+def _portions(ids: Collection[UUID]) -> Iterator[list[bytes]]:
+    keys = [pk.bytes for pk in ids]
+    yield from (keys[start : start + MANY] for start in range(0, len(keys), MANY))
+
+
+def _marks(keys: list[bytes]) -> str:
+    return ", ".join("?" * len(keys))
+
+
+def _listing(row: tuple[bytes, bytes, str, str, str]) -> Listing:
+    order, parent, *said = row
+    return Listing(UUID(bytes=order), UUID(bytes=parent), *said)
 
 
 def _text(moment: datetime | None) -> str | None:
@@ -159,15 +189,3 @@ def _text(moment: datetime | None) -> str | None:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def identity(row: Any) -> str:
-    """Return what a row is known by: an execution is one of its order."""
-    if row.kind is Kind.EXECUTION:
-        return f"{table_of(row)} {row.order_id} {row.upstream_id}"
-    return f"{table_of(row)} {row.pk}"
-
-
-def table_of(row: Any) -> str:
-    """Return what rows of its kind are called."""
-    return str(row.kind.lower().replace("_", " "))

@@ -15,7 +15,7 @@ from orders.fold import Fact, Listing, is_proven
 from orders.lifecycle import CONFLICT, NOT_FOUND, Kind
 from orders.models import Execution, Order, PortfolioOrder
 from orders.problems import problems_in
-from orders.rebuild import CLOCKS
+from orders.refold import CLOCKS
 from orders.rows import Rows, new_execution
 from orders.tracked import MEMORY
 

@@ -40,9 +40,9 @@ def main() -> None:
 
 def _measure(size: int, naive_rate: float, *, processes: int = 1) -> None:
     ground.empty(*TABLES)
-    _deliver(size, 600 // size + 1, start=0)
+    deliver(size, 600 // size + 1, start=0)
     projection.drain(now=timezone.now())
-    _deliver(size, EVENTS // size, start=10_000)
+    deliver(size, EVENTS // size, start=10_000)
     before, written_twice = _wal(), _updated()
     ours = EVENTS / ground.seconds(lambda: _drain(processes))
     applied = JournalEntry.objects.filter(outcome=Outcome.APPLIED).count()
@@ -76,7 +76,8 @@ def _forked() -> int:
         os._exit(status)
 
 
-def _deliver(size: int, number: int, *, start: int) -> None:
+def deliver(size: int, number: int, *, start: int) -> None:
+    """Store so many deliveries of ``size`` events."""
     Delivery.objects.bulk_create(
         Delivery(
             received_at=timezone.now(),
