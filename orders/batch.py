@@ -92,10 +92,9 @@ class Batch:
         left = self._leave_out(
             {it for it, need in needs.items() if need.meets(busy)} if busy else ()
         )
-        self.rows.hold(
-            held(Execution, Execution.objects.filter(order__pk__any_of=list(self.rows.orders)))
-        )
         self._add([needs[entry] for entry, _ in self._all()], known, links.keys())
+        here = [pk for pk, row in self.rows.orders.items() if not row.is_new]
+        self.rows.hold(held(Execution, Execution.objects.filter(order__pk__any_of=here)))
         return left
 
     def ask_about(self, ids: Collection[UUID]) -> None:

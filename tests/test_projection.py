@@ -393,6 +393,13 @@ def test_a_portfolio_order_takes_over_what_was_heard_of_its_orders_before_it_was
     assert PortfolioOrder.objects.get().heard_at == NOW + timedelta(minutes=2)
 
 
+def test_a_portfolio_order_that_comes_after_its_orders_is_asked_about_until_they_have_settled():
+    receive(event("ORDER.FILLED", order("A", "FILLED", 20, executions=[("X", "FILLED")])))
+    receive(event("PORTFOLIO_ORDER.SETTLED", portfolio_order("SETTLED", 30)))  # lists no orders
+
+    assert PortfolioOrder.objects.get().check_after is not None
+
+
 def test_a_rebalancing_event_is_heard_and_changes_nothing():
     rebalancing = sample("webhook.rebalancing_execution_order")["payload"][0]
     receive(
