@@ -1,6 +1,5 @@
 """App configurations of the project itself."""
 
-import gc
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -24,9 +23,6 @@ class BackofficeConfig(AppConfig):
     def ready(self) -> None:
         """Load what all apps register: metrics, readiness, what drains read. Name the apps that staff see."""
         log.install()
-        gc.set_threshold(
-            50_000, 20, 50
-        )  # a batch holds much and has no cycles: looking costs a tenth
         autodiscover_modules("metrics", "readiness", "reading", "audited")
         for label in ACCESS:
             apps.get_app_config(label).verbose_name = "Access"
