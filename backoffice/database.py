@@ -85,6 +85,7 @@ def once_more(work: Callable[[], T]) -> T:
 
     So the server need not be asked first whether the connection lives, which is a question for each
     piece of work. What was done and not answered may be done twice. Raises what the second try does.
+    A connection that was given up because the server hangs is no lost one: nobody waits again.
     """
     wrapper = cast(LimitedWrapper, connections[DEFAULT_DB_ALIAS])
     if wrapper.in_atomic_block:
@@ -93,7 +94,7 @@ def once_more(work: Callable[[], T]) -> T:
     try:
         return work()
     except (OperationalError, InterfaceError):
-        if not wrapper.is_lost():
+        if wrapper.work.has_given_up or not wrapper.is_lost():
             raise
         wrapper.close()
         wrapper.work.is_well = True

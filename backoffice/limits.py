@@ -138,7 +138,7 @@ class Work:
         self._is_one = is_one
         self._began = time.monotonic()
         self._gate = _gates.get(limits.role) if is_one else None
-        self._is_inside = self._has_given_up = False
+        self._is_inside = self.has_given_up = False
 
     def enter(self) -> None:
         """Begin to use the database. Raises NoPatienceError where too many already wait for it."""
@@ -157,7 +157,7 @@ class Work:
     @contextmanager
     def waiting(self) -> "Iterator[Wait]":
         """Wait for one answer. Raises NoPatienceError where this work has given up before."""
-        if self._has_given_up:
+        if self.has_given_up:
             raise NoPatienceError("the database did not answer this before")
         wait = Wait(self, self._gate)
         try:
@@ -169,7 +169,7 @@ class Work:
 
     def give_up(self) -> None:
         """Wait for no further answer."""
-        self.is_well, self._has_given_up = False, self._is_one
+        self.is_well, self.has_given_up = False, self._is_one
         doubt()
 
     def time_left(self, waited: float) -> float:

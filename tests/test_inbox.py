@@ -394,6 +394,24 @@ def test_a_delivery_is_taken_on_a_new_connection_where_the_server_has_ended_the_
     assert post(client, envelope(event())).status_code == 200
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_that_gave_up_on_a_database_that_hangs_does_not_try_again(monkeypatch):
+    tries: list[bool] = []
+
+    def hang():
+        tries.append(True)
+        connection.work.give_up()  # type: ignore[attr-defined]
+        raise OperationalError("no answer of the database within 4.0 s")
+
+    monkeypatch.setattr(connection, "is_lost", lambda: True)
+    with database.limits("delivery"):
+        with pytest.raises(OperationalError, match="no answer"):
+            database.once_more(hang)
+        is_well = connection.work.is_well  # type: ignore[attr-defined]
+
+    assert (len(tries), is_well) == (1, False)
+
+
 @pytest.mark.skipif(not ON_POSTGRESQL, reason="SQLite's limits are the client's")
 @pytest.mark.django_db(transaction=True)
 def test_a_delivery_is_stored_under_the_limits_of_a_delivery():
