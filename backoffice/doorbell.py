@@ -110,10 +110,18 @@ class Ringer:
         """Have ``task`` rung for, as by ``ring_once``, in a moment. Never raises."""
         with self._lock:
             self._wanted.add(task)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="ringer", daemon=True)
-                self._thread.start()
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = self._started()
         self._call.set()
+
+    def _started(self) -> threading.Thread | None:
+        thread = threading.Thread(target=self._work, name="ringer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no thread is to be had: the next ring tries again
+            logger.warning("nobody rings now, a sweep will: %s", error)
+            return None
+        return thread
 
     def _work(self) -> None:
         while self._call.wait():

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from queue import Empty
 
@@ -166,6 +167,22 @@ def test_a_thread_that_rings_in_vain_holds_up_nobody(frozen):
 
     assert time.monotonic() - began < doorbell.TIMEOUT
     wait_until(doorbell.breaker.is_open, seconds=5)
+
+
+def test_a_thread_that_could_not_start_is_tried_again(queue, monkeypatch):
+    ringer = doorbell.Ringer()
+    doorbell.answer(bell)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", _no_thread)
+        ringer.ring(bell)
+
+    ringer.ring(bell)
+
+    assert queue().headers["task"] == "tests.doorbell"
+
+
+def _no_thread(thread):
+    raise RuntimeError("can't start new thread")
 
 
 FORK = """
