@@ -1,5 +1,7 @@
 """Rows as no broker should send them, and every one might: by a seed, straight into the tables."""
 
+import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
@@ -189,3 +191,168 @@ def _repeat(odd: Odd, **about: UUID) -> JournalEntry:
         type=odd.choice(["ORDER.NEW", odd.text()]), status="NEW", occurred_at=odd.moment(), recorded_at=odd.moment(),
         message=odd.text(), **about,
     )  # fmt: skip
+
+
+WAYS = [
+    ["NEW"], ["NEW", "PROCESSING"], ["NEW", "PROCESSING", "FILLED"], ["NEW", "PROCESSING", "CANCELLED"],
+    ["NEW", "CANCELLED"], ["NEW", "PROCESSING", "FILLED", "SETTLED"],
+]  # fmt: skip
+ODDITIES = [
+    "late", "repeated", "differing", "elsewhere", "overtaken", "missed", "asked", "noted", "unknown", "refused",
+    "pending", "ahead", "placeholder", "said", "reversed", "conflict", "unknown topic", "placed", "lower case", "named",
+    "unread", "at once", "again",
+]  # fmt: skip
+PLAIN = [
+    "late",
+    "repeated",
+    "named",
+    "unread",
+    "again",
+]  # with these a story is still one for PostgreSQL
+
+
+def fill_histories(seed: int, stories: int = 30) -> None:
+    """Fill the tables with histories: most of them plain but for one or two things, some of them very odd."""
+    odd = Odd(seed)
+    names: list[UUID | None] = [odd.uuid() for _ in range(stories)]
+    for number, parent in enumerate([*names, None, None]):
+        is_known = parent is not None and number % 5 != 4
+        oddities = odd.choice([PLAIN, PLAIN, ODDITIES])
+        for _ in range(odd.choice([0, 1, 2, 4]) + 2 * (not is_known)):
+            _history_of(odd, Order, parent, oddities)
+        if is_known:
+            _history_of(odd, PortfolioOrder, parent, oddities)
+
+
+def _history_of(odd: Odd, model: Any, parent: UUID | None, among: list[str]) -> None:
+    is_order = model is Order
+    way = [it for it in odd.choice(WAYS) if not (is_order and it == "SETTLED")]
+    oddities = set(odd.sample(among, odd.choice([0, 0, 1, 2, len(among) // 3])))
+    created = NOW - timedelta(seconds=odd.randrange(3600, 10**6), microseconds=odd.randrange(10**6))
+    row = _order(odd, parent) if is_order else _parent(odd)
+    for name, value in {
+        "id": row.id if is_order else parent,
+        "status": way[-1],
+        "created_at": created if odd.random() < 0.9 else None,
+        "processing_at": created if "PROCESSING" in way else None,
+        "announced": " ".join(sorted(way)) if "missed" not in oddities else "NEW",
+        "currency": "EUR",
+        "cash_amount": odd.choice(["250.00", "1E+5", ""]),
+        **(
+            {}
+            if odd.random() < 0.3
+            else {"client_reference": "plan 7", "side": "BUY", "type": "BUY"}
+        ),
+        **({} if odd.random() < 0.3 else {"instrument_id": "IE00B3XXRP09"}),
+    }.items():
+        setattr(row, name, value)
+    row.save()
+    entries = list(_events(odd, "ORDER" if is_order else "PORTFOLIO_ORDER", way, created, oddities))
+    if is_order and "FILLED" in way:
+        entries += list(_executions(odd, created, oddities))
+    about = {"order_id" if is_order else "portfolio_order_id": row.pk}
+    odd.shuffle(entries)
+    for entry in entries:
+        for name, value in about.items():
+            setattr(entry, name, value)
+    JournalEntry.objects.bulk_create(entries)
+
+
+def _entry(odd: Odd, type_: str, status: str, at: datetime, **more: Any) -> JournalEntry:
+    delay = timedelta(milliseconds=odd.choice([0, 1, 850, 1999, 30_000]))
+    given: dict[str, Any] = {
+        "source": "WEBHOOK", "outcome": odd.choice(["APPLIED", "NO_CHANGE"]), "event_id": odd.uuid(), "type": type_,
+        "status": status, "occurred_at": at, "recorded_at": at + delay, "delivery_id": 1,
+    }  # fmt: skip
+    return JournalEntry(**given | more)
+
+
+def _events(
+    odd: Odd, topic: str, way: list[str], created: datetime, oddities: set[str]
+) -> Iterator[JournalEntry]:
+    for step, word in enumerate(way):
+        at = created + timedelta(seconds=step * 3, microseconds=odd.randrange(10**6))
+        entry = _entry(odd, f"{topic}.{word}", word, at)
+        if "at once" in oddities:
+            entry.occurred_at = created.replace(microsecond=0)
+        hit = oddities if odd.random() < 0.5 else set[str]()
+        yield from _made_odd(odd, entry, topic, hit)
+
+
+def _made_odd(odd: Odd, entry: JournalEntry, topic: str, hit: set[str]) -> Iterator[JournalEntry]:
+    at, word = entry.occurred_at, entry.status
+    late = timedelta(seconds=odd.choice([61, 400, 90_000]))
+    changes: dict[str, dict[str, Any]] = {
+        "late": {"recorded_at": at + late},
+        "overtaken": {"recorded_at": at + timedelta(seconds=20)},
+        "ahead": {"recorded_at": at - timedelta(seconds=2)},
+        "placeholder": {"occurred_at": odd.choice(MOMENTS)},
+        "said": {"message": odd.choice(["fee: 'x' is no number", odd.text()])},
+        "pending": {"outcome": "PENDING"},
+        "refused": {
+            "outcome": odd.choice(["QUARANTINED", "DISMISSED", "IGNORED"]),
+            "message": odd.text(),
+        },
+        "unknown": {"status": odd.choice(["PAUSED", "=odd", "filled"])},
+        "lower case": {"type": entry.type.lower()},
+    }
+    for name in sorted(hit & changes.keys()):
+        for column, value in changes[name].items():
+            setattr(entry, column, value)
+    yield entry
+    yield from (it for name, it in _beside(odd, entry, topic, at, late) if name in hit)
+    for name, message, first in (
+        ("repeated", "", entry.event_id),
+        ("differing", "differs", entry.event_id),
+        ("elsewhere", "", odd.uuid()),
+    ):
+        for _ in range(odd.choice([1, 1, 3]) * (name in hit)):
+            yield _entry(
+                odd, entry.type, word, at, repeat_of=first, message=message, recorded_at=at + late
+            )
+
+
+def _beside(
+    odd: Odd, entry: JournalEntry, topic: str, at: datetime, late: timedelta
+) -> Iterator[tuple[str, JournalEntry]]:
+    """Yield what may stand beside an event, with the name of its oddity."""
+    staff = {"source": "STAFF", "outcome": "NOTED", "event_id": None, "actor": "mira"}
+    odd_type = odd.choice(["ODD.THING", "=x", "EXECUTION.odd", topic])
+    said = {
+        "source": odd.choice(["POLL", "REFETCH"]), "event_id": None, "recorded_at": at + late,
+        "actor": odd.choice(["", "mira", "=mira"]), "outcome": odd.choice(["NO_CHANGE", "APPLIED", "FAILED"]),
+        "message": odd.choice(["", "request 7f, at 09:00:00 UTC"]),
+    }  # fmt: skip
+    sent = "Sent to the broker by mira: 250.00 EUR"
+    yield "unknown topic", _entry(odd, odd_type, "", at)
+    yield "conflict", _entry(odd, f"{topic}.CANCELLED", "CANCELLED", at + timedelta(seconds=1))
+    yield (
+        "again",
+        _entry(odd, entry.type, entry.status, at + timedelta(seconds=odd.choice([0, 0, 1]))),
+    )
+    yield "asked", _entry(odd, topic, entry.status, at, **said)
+    yield (
+        "noted",
+        _entry(odd, odd.choice(["", "CANCELLATION"]), "", at, **staff, message=odd.text()),
+    )
+    yield "placed", _entry(odd, "PLACEMENT", "SENT", at, **staff, message=sent)
+
+
+def _executions(odd: Odd, created: datetime, oddities: set[str]) -> Iterator[JournalEntry]:
+    for word in odd.choice([["FILLED"], ["FILLED", "SETTLED"], ["FILLED", "FILLED", "SETTLED"]]):
+        said = {
+            "side": odd.choice(["BUY", "SELL", "=X"]), "share_quantity": odd.choice(EXACT), "price": odd.choice(EXACT),
+            "cash_amount": "250.00", "currency": "EUR", "status": word, "taxes": [{"type": "TOTAL", "amount": "0.10"}],
+            "settlement_date": odd.choice([None, "2026-03-03", "odd"]),
+        }  # fmt: skip
+        if "named" in oddities:
+            said["side"] = odd.text()
+        payload = json.dumps({"object": said}).encode()
+        at = created + timedelta(seconds=odd.choice([5, 6, 7]), microseconds=odd.randrange(10**6))
+        word_of = "CANCELLED" if "reversed" in oddities and odd.random() < 0.5 else word
+        entry = _entry(odd, f"EXECUTION.{word_of}", word, at, payload=payload)
+        if "unread" in oddities:
+            entry.payload, entry.message = odd.choice([b"", b"{", b'{"object": 1}']), odd.text()
+        if "late" in oddities:
+            entry.recorded_at = at + timedelta(hours=1)
+        yield entry

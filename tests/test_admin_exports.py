@@ -12,7 +12,9 @@ import time_machine
 
 from orders import journal, projection
 from orders.admin import downloads
-from orders.export import cells, files
+from orders.export import cells, histories
+from orders.export import table as table_of_files
+from orders.export.table import Straight
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order
 from tests.staff import JOURNAL, LIST, ORDERS, browser, html, words
@@ -132,13 +134,24 @@ def test_without_the_permission_there_is_no_export(auditor):
     assert steps() == []
 
 
-def test_a_failure_in_the_middle_breaks_the_connection_and_is_noted(auditor, monkeypatch):
-    def breaks(*_, **__):
+def break_off(monkeypatch, *rows):
+    """Let the history file break off after these rows, whoever writes it."""
+
+    def by_python(*_, **__):
         yield ("portfolio_order_id",)
-        yield ("1",)
+        yield from rows
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(files, "_history", breaks)
+    def lines(*_):
+        yield [",".join(row) for row in rows]
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(histories, "rows", by_python)
+    monkeypatch.setattr(Straight, "lines", lines)
+
+
+def test_a_failure_in_the_middle_breaks_the_connection_and_is_noted(auditor, monkeypatch):
+    break_off(monkeypatch, ("1",))
 
     response = auditor.post(HISTORY)
     with pytest.raises(OSError, match="disk"):
@@ -152,6 +165,7 @@ def test_a_failure_in_the_middle_breaks_the_connection_and_is_noted(auditor, mon
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_who_goes_away_ends_the_snapshot_and_is_noted(auditor, monkeypatch):
     monkeypatch.setattr(cells, "CHUNK", 0)
+    monkeypatch.setattr(table_of_files, "AT_ONCE", 1)
     response = auditor.post(HISTORY)
     body = response._iterator
     assert len([next(body) for _ in range(3)]) == 3  # the header and two rows
@@ -313,11 +327,7 @@ def test_an_audit_entry_of_an_older_release_has_its_page(auditor):
 
 
 def test_a_file_that_broke_off_says_so_in_its_entry(auditor, monkeypatch):
-    def breaks(*_, **__):
-        yield ("portfolio_order_id",)
-        raise OSError("the disk is gone")
-
-    monkeypatch.setattr(files, "_history", breaks)
+    break_off(monkeypatch)
 
     with pytest.raises(OSError, match="disk"):
         b"".join(auditor.post(HISTORY).streaming_content)

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from orders.export import files, selection
+from orders.export import files, histories, selection
 from orders.export.selection import Selection
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Order, PortfolioOrder
@@ -200,7 +200,7 @@ def test_the_file_of_a_long_history_is_that_of_one_that_is_read_whole(make, monk
     row = large(12, polls=12)
     whole = rows_of(row, make)
     monkeypatch.setattr(selection, "MANY", 5)
-    monkeypatch.setattr(files, "AT_ONCE", 7)
+    monkeypatch.setattr(histories, "AT_ONCE", 7)
     monkeypatch.setattr(selection, "BATCH_OF_ORDERS", 5)
 
     assert rows_of(row, make) == whole
@@ -222,5 +222,5 @@ def test_a_long_history_is_exported_in_parts_that_stay_small(monkeypatch):
     found = rows_of(row)
 
     assert len(found) == sum(held) == JournalEntry.objects.count()
-    assert max(held) <= files.AT_ONCE
+    assert max(held) <= histories.AT_ONCE
     assert [int(cells[4]) for cells in found] == list(range(1, len(found) + 1))

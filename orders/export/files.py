@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
-from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -18,17 +17,17 @@ from django.utils import timezone
 
 from backoffice.database import limits, snapshot
 from orders.audit.subjects import Subject
-from orders.clocks import RESTING_TYPES, kind_of
+from orders.clocks import RESTING_TYPES
 from orders.export import (
     entry_rows,
     execution_rows,
     finding_rows,
-    history_rows,
+    histories,
     order_rows,
     portfolio_order_rows,
     staff_rows,
 )
-from orders.export.cells import Row, optional
+from orders.export.cells import Row
 from orders.export.columns import Column, is_sane, listed, names
 from orders.export.order_rows import Condition
 from orders.export.selection import Batch, Selection
@@ -36,6 +35,7 @@ from orders.export.table import (
     SIZES,
     Export,
     Straight,
+    by_key,
     in_batches,
     of_rows,
     walk,
@@ -52,10 +52,6 @@ from orders.models import (
     StepDetail,
 )
 from orders.progress import progress_of
-from orders.timeline import history
-from orders.timeline.items import Item
-from orders.timeline.long import LongHistory
-from orders.timeline.seen import Rules
 
 __all__ = [
     "Export",
@@ -68,13 +64,14 @@ __all__ = [
     "staff_actions",
 ]
 
-AT_ONCE = 500  # items of a long history
 BATCH = 500  # rows of the other files
 
 
 def order_history(selection: Selection, *, transitions_only: bool = False) -> Export:
     """Return the history file: what happened to each object, in the order in which it happened."""
-    return Export("order history", _history(selection, transitions_only=transitions_only))
+    rows = histories.rows(selection, transitions_only=transitions_only)
+    straight = histories.Histories(selection, transitions_only=transitions_only).straight
+    return Export("order history", rows, straight=straight)
 
 
 def orders(selection: Selection) -> Export:
@@ -101,7 +98,7 @@ def executions(selection: Selection) -> Export:
         return (f"{part.tables(joins)}, x.id" for part in selection.parts())
 
     columns = execution_rows.COLUMNS
-    straight = Straight(columns, parts, "x.id", _executions_by_id)
+    straight = Straight(columns, parts, "x.id", by_key(_executions_by_id))
     return of_rows("executions", names(columns), lambda: _executions(selection), straight)
 
 
@@ -170,78 +167,8 @@ def _by_id(
     def by_id(ids: list[int]) -> dict[int, list[Row]]:
         return {pk: [row] for pk, row in read(rows.model.objects.filter(pk__in=ids))}
 
-    straight = Straight(columns, parts, f"{alias}.id", by_id)
+    straight = Straight(columns, parts, f"{alias}.id", by_key(by_id))
     return of_rows(what, names(columns), lambda: (row for _, row in read()), straight)
-
-
-def _history(selection: Selection, *, transitions_only: bool) -> Generator[Row]:
-    yield history_rows.COLUMNS
-    with limits("export"), snapshot():
-        rules = history.rules()
-        alone = count(1)  # the rows of orders without a portfolio order are numbered through
-        for batch in selection.batches():
-            if batch.is_long:
-                yield from _long_history_of(batch, rules, transitions_only=transitions_only)
-                continue
-            yield from _history_of(batch, rules, alone, transitions_only=transitions_only)
-
-
-def _long_history_of(batch: Batch, rules: Rules, *, transitions_only: bool) -> Iterator[Row]:
-    """Yield the rows of one portfolio order whose history is not to be read whole."""
-    (row,) = batch.portfolio_orders.values()
-    cells: dict[tuple[Kind, UUID], tuple[Row, Row]] = {}
-
-    def items() -> Iterator[Item]:
-        for rows, part in LongHistory(row, rules).every(AT_ONCE):
-            cells.clear()
-            cells.update({(kind_of(it), it.pk): _cells(it, batch.parents) for it in rows})
-            yield from part
-
-    entries = history_rows.entries(items(), transitions_only=transitions_only)
-    for sequence, item in enumerate(entries, start=1):
-        identity, described = cells[item.subject.kind, item.subject.id]
-        yield history_rows.row(item, sequence, identity, described)
-
-
-def _history_of(
-    batch: Batch, rules: Rules, alone: "count[int]", *, transitions_only: bool
-) -> Iterator[Row]:
-    """Yield the rows of a batch; ``alone`` numbers those of orders without a portfolio order."""
-    rows: list[PortfolioOrder | Order] = [*batch.portfolio_orders.values(), *batch.orders]
-    parents = batch.parents
-    cells = {(kind_of(row), row.pk): _cells(row, parents) for row in rows}
-    # A story is that of a portfolio order, known here or not, with its orders, or of an order without one.
-    story_of = {(kind_of(row), row.pk): _story(row) for row in rows}
-    stories: dict[tuple[UUID, bool], list[Item]] = {it: [] for it in sorted({*story_of.values()})}
-    for item in history.items_of(rows, rules):
-        stories[story_of[item.subject.kind, item.subject.id]].append(item)
-    for (_, is_alone), items in stories.items():
-        numbers = alone if is_alone else count(1)
-        for item in history_rows.entries(items, transitions_only=transitions_only):
-            identity, described = cells[item.subject.kind, item.subject.id]
-            yield history_rows.row(item, next(numbers), identity, described)
-
-
-def _story(row: PortfolioOrder | Order) -> tuple[UUID, bool]:
-    """Return the portfolio order of whose history a row is a part; or its own id, and that it has none."""
-    if isinstance(row, PortfolioOrder):
-        return row.pk, False
-    return row.portfolio_order_id or row.pk, row.portfolio_order_id is None
-
-
-def _cells(
-    row: PortfolioOrder | Order, portfolio_orders: Mapping[UUID, PortfolioOrder]
-) -> tuple[Row, Row]:
-    """Return the cells of an object before ``sequence``, and those of its attributes."""
-    if isinstance(row, PortfolioOrder):
-        identity = (str(row.pk), row.status, "", Kind.PORTFOLIO_ORDER.lower())
-        return identity, history_rows.attributes(row, type_=row.type)
-    parent = portfolio_orders.get(row.portfolio_order_id) if row.portfolio_order_id else None
-    status, type_ = (parent.status, parent.type) if parent else ("", "")
-    identity = (optional(row.portfolio_order_id), status, str(row.pk), Kind.ORDER.lower())
-    return identity, history_rows.attributes(
-        row, type_=type_, side=row.side, instrument_id=row.instrument_id
-    )
 
 
 def _orders(selection: Selection) -> Generator[Row]:
@@ -267,7 +194,7 @@ def _straight_orders(selection: Selection) -> Straight:
         empty = PortfolioOrder.objects.filter(pk__in=keys).exclude(pk__in=[it.pk for it in orders])
         return rows | {str(it.pk): [order_rows.without_orders(it)] for it in empty}
 
-    return Straight(order_rows.COLUMNS, parts, "COALESCE(o.id, p.id)", by_id)
+    return Straight(order_rows.COLUMNS, parts, "COALESCE(o.id, p.id)", by_key(by_id))
 
 
 def _straight_portfolio_orders(selection: Selection) -> Straight:
@@ -283,7 +210,7 @@ def _straight_portfolio_orders(selection: Selection) -> Straight:
         found = _portfolio_orders(PortfolioOrder.objects.filter(pk__in=keys), now)
         return {row[0]: [row] for row in found}
 
-    return Straight(portfolio_order_rows.COLUMNS, parts, "p.id", by_id)
+    return Straight(portfolio_order_rows.COLUMNS, parts, "p.id", by_key(by_id))
 
 
 def _condition(alias: str, now: datetime) -> str:

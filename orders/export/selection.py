@@ -164,6 +164,11 @@ class Selection:
             single=within("o", self.orders, first, last, by_parent) if has_single else "",
         )
 
+    def batch_of(self, parents: Collection[UUID]) -> Batch:
+        """Return these of its portfolio orders, with the single orders of those that are not selected."""
+        known = self.portfolio_orders.in_bulk(list(parents))
+        return self._batch({pk: known.get(pk) for pk in parents})
+
     def _batch(self, parents: dict[UUID, PortfolioOrder | None]) -> Batch:
         """Return portfolio orders with all their orders; with the single ones where there is None."""
         whole = {pk: row for pk, row in parents.items() if row}
@@ -189,13 +194,16 @@ class Selection:
             last = ids[-1]
 
 
-def _long(ids: Collection[UUID]) -> set[UUID]:
-    """Return the portfolio orders of too many orders, or of too many entries of their own."""
-    orders = Order.objects.filter(portfolio_order_id__in=ids).order_by()
-    entries = JournalEntry.objects.filter(portfolio_order_id__in=ids).order_by()
+def _long(ids: Sequence[UUID]) -> set[UUID]:
+    """Return the portfolio orders of too many orders, or of too many entries of their own; ``ids`` are sorted."""
+    if not ids:
+        return set()
+    between = {"portfolio_order_id__gte": ids[0], "portfolio_order_id__lte": ids[-1]}
+    orders = Order.objects.filter(**between).order_by()
+    entries = JournalEntry.objects.filter(**between).order_by()
     found: set[UUID] = set()
     for rows_of, most in ((orders, MANY), (entries, LONG)):
         of: QuerySet[Any] = rows_of
         counted = of.values("portfolio_order_id").annotate(n=Count("pk")).filter(n__gt=most)
         found |= set(counted.values_list("portfolio_order_id", flat=True))
-    return found
+    return found.intersection(ids)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -38,14 +39,15 @@ PLANS = (
 class Straight:
     """How PostgreSQL writes a file: part by part, each of them one statement.
 
-    ``parts`` yields "FROM ... ORDER BY ..." of each, in the order of the file. What SQL cannot tell is
-    asked of ``rows`` by ``key``, an expression of SQL: the rows for each of these keys.
+    ``parts`` yields "FROM ... ORDER BY ..." of each in the order of the file, or the rows of a part that
+    Python writes. Where SQL cannot tell a cell, ``completed`` gets all cells, None for that one, and behind
+    them ``key``, an expression of SQL; of each it returns the rows that stand there.
     """
 
     columns: Sequence[Column]
-    parts: Callable[[], Iterator[str]]
+    parts: Callable[[], Iterator[str | Iterator[Row]]]
     key: str
-    rows: Callable[[list[Any]], Mapping[Any, Sequence[Row]]]
+    completed: Callable[[list[list[Any]]], Iterable[Sequence[Row]]]
 
     def lines(self, form: Form) -> Generator[list[str]]:
         """Yield the lines of each part, without the header and without their ends."""
@@ -53,25 +55,41 @@ class Straight:
         with limits("export"), snapshot(), connection.cursor() as cursor:
             cursor.execute(PLANS)
             for part in self.parts():
-                cursor.execute(select + part)
-                yield self.finished([text for (text,) in cursor.fetchall()], form)
+                if isinstance(part, str):
+                    cursor.execute(select + part)
+                    yield self.finished([text for (text,) in cursor.fetchall()], form)
+                    continue
+                while some := [line_of(row, form) for row in islice(part, AT_ONCE)]:
+                    yield some
 
     def finished(self, texts: list[str], form: Form) -> list[str]:
         """Return the lines of a part, those included that Python has to write."""
         odd = {place: json.loads(text) for place, text in enumerate(texts) if text[0] == "["}
         if not odd:
             return texts
-        wanted = [it[-1] for it in odd.values() if None in it]
-        found = self.rows(wanted) if wanted else {}
+        unfinished = {place: it for place, it in odd.items() if None in it[:-1]}
+        found = iter(self.completed([*unfinished.values()])) if unfinished else iter(())
         lines: list[str] = []
         for place, text in enumerate(texts):
-            if not (it := odd.get(place)):
+            if place in unfinished:
+                lines += [line_of(row, form) for row in next(found)]
+            elif place in odd:
+                lines.append(line_of(from_cells(self.columns, odd[place][:-1]), form))
+            else:
                 lines.append(text)
-                continue
-            *cells, key = it
-            rows = found[key] if None in cells else [from_cells(self.columns, cells)]
-            lines += [line_of(row, form) for row in rows]
         return lines
+
+
+def by_key(
+    rows: Callable[[list[Any]], Mapping[Any, Sequence[Row]]],
+) -> Callable[[list[list[Any]]], Iterable[Sequence[Row]]]:
+    """Return ``Straight.completed`` of a function that returns the rows for each of several keys."""
+
+    def completed(unfinished: list[list[Any]]) -> Iterator[Sequence[Row]]:
+        found = rows([it[-1] for it in unfinished])
+        return (found[it[-1]] for it in unfinished)
+
+    return completed
 
 
 def walk(
