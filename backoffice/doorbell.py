@@ -9,11 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from celery import Task
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from kombu import Producer
 
 from backoffice.celery import app
+from backoffice.database import limits
 from backoffice.interruptions import INTERRUPTIONS
 
 logger = logging.getLogger(__name__)
@@ -26,6 +29,7 @@ LONGEST_RUNG = (
 )
 FULL = 1000  # tasks that wait, beside those of a sweep: then nobody rings any more
 LOOK_EVERY = 100  # rings of a process between two looks at how many wait
+LISTEN_AGAIN = 30.0  # seconds without listening after a failure
 SPACING = 0.02  # seconds between two rings of a process' own thread: a burst is one question to the broker
 
 
@@ -129,8 +133,64 @@ class Ringer:
             with self._lock:
                 wanted, self._wanted = self._wanted, set()
             for task in wanted:
-                ring_once(task)
+                if ring_once(task) and settings.REDIS_URL:
+                    connection.close()  # it is of use only while there is no broker
+                else:
+                    _announce(task)
             time.sleep(SPACING)
+
+
+class Listener:
+    """Hears over PostgreSQL what is rung for while there is no broker."""
+
+    def __init__(self, task: "Task[Any, Any]") -> None:
+        self._channel = task.name
+        self._line: psycopg.Connection[Any] | None = None
+        self._tries_from = float("-inf")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is rung, ``seconds`` at most; False, at once, if nobody can be heard now. Never raises.
+
+        Behind a pooler that gives each transaction another session nothing is ever heard: whoever waits
+        here looks for work after every wait.
+        """
+        if connection.vendor != "postgresql" or time.monotonic() < self._tries_from:
+            return False
+        try:
+            line = self._line or self._connect()
+            for _ in line.notifies(timeout=seconds, stop_after=1):
+                pass  # however many have rung, it is looked for work once
+        except (psycopg.Error, OSError) as error:
+            self.hang_up()
+            self._tries_from = time.monotonic() + LISTEN_AGAIN
+            logger.warning("the database is not listened to for %.0f s: %s", LISTEN_AGAIN, error)
+            return False
+        return True
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def _connect(self) -> "psycopg.Connection[Any]":
+        parameters = connection.get_connection_params() | {"autocommit": True}
+        line = self._line = psycopg.connect(**parameters)
+        line.execute(f'LISTEN "{self._channel}"')
+        return line
+
+
+def _announce(task: "Task[Any, Any]") -> None:
+    """Ring over PostgreSQL, in a transaction of its own: a delivery's commit would wait for those of others."""
+    if connection.vendor != "postgresql":
+        return
+    try:
+        close_old_connections()
+        with limits("health"), connection.cursor() as cursor:
+            cursor.execute(f'NOTIFY "{task.name}"')
+    except (DatabaseError, InterfaceError) as error:
+        logger.debug("nobody who listens to the database is told: %s", error)
+        connection.close()
 
 
 ringer = Ringer()

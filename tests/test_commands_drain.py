@@ -10,9 +10,12 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from orders import journal, projection
+from backoffice import doorbell
+from orders import journal, projection, tasks
 from orders.management.commands import drain
 from orders.models import PortfolioOrder
+from tests.processes import Process, wait_until
+from tests.signed import envelope, post, publish
 from tests.stories import event, portfolio_order
 
 ROOT = Path(__file__).parent.parent
@@ -109,3 +112,98 @@ def test_forever_does_not_pause_while_there_is_more(monkeypatch):
 
     assert drain.apply_until(pauses).applied == 3
     assert pauses.lengths == [0.5]
+
+
+FAR_APART = """
+import django
+django.setup()
+from django.core.management import call_command
+from orders.management.commands import drain
+drain.PAUSE = 60
+call_command("drain", "--forever")
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_redis_a_delivery_that_another_process_stored_is_applied_at_once(
+    tmp_path, client, monkeypatch, settings
+):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has nobody to listen to: it is looked every half second")
+    settings.REDIS_URL = ""
+    monkeypatch.setattr(doorbell, "ringer", doorbell.Ringer())
+    publish()
+    applier = Process(
+        "drain", sys.executable, "-c", FAR_APART, folder=tmp_path,
+        environment={
+            "PATH": os.environ["PATH"], "DATABASE_URL": database_url(),
+            "DJANGO_SETTINGS_MODULE": "backoffice.settings",
+        },
+    )  # fmt: skip
+    applier.start()
+    try:
+        wait_until(lambda: sessions("LISTEN") == 1, seconds=20, told=applier.log)
+        for number, name in enumerate("PQ", 1):
+            post(client, envelope(event("PORTFOLIO_ORDER.NEW", portfolio_order(name=name))))
+            wait_until(
+                lambda number=number: PortfolioOrder.objects.count() == number,
+                seconds=10, every=0.02, told=applier.log,
+            )  # fmt: skip
+    finally:
+        applier.kill()
+        # With a broker again the thread that rings needs no session of its own.
+        settings.REDIS_URL = "redis://127.0.0.1:1"
+        monkeypatch.setattr(doorbell, "ring_once", lambda _: True)
+        doorbell.ringer.ring(tasks.drain)
+    wait_until(lambda: sessions("NOTIFY") == 0, seconds=10)
+
+
+def sessions(last):
+    """Return how many sessions of this database wait after a statement that begins with ``last``."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE %s AND state = 'idle'",
+            [f"{last}%"],
+        )
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_listener_whose_session_ends_only_waits_and_listens_again_later(monkeypatch):
+    if connection.vendor != "postgresql":
+        assert not doorbell.Listener(tasks.drain).wait(9)
+        return
+    monkeypatch.setattr(doorbell, "LISTEN_AGAIN", 0.0)
+    listener = doorbell.Listener(tasks.drain)
+    assert listener.wait(0.01)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'LISTEN%%'"
+        )
+
+    assert not listener.wait(9)
+    assert listener.wait(0.01)
+    assert sessions("LISTEN") == 1
+    listener.hang_up()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_forever_looks_again_after_each_wait_whether_anything_was_heard_or_not(monkeypatch):
+    class Deaf(doorbell.Listener):
+        """Behind a pooler of transactions: it waits, and nobody is ever heard."""
+
+        def wait(self, seconds):
+            record("P")
+            waits.append(seconds)
+            return True
+
+    waits: list[float] = []
+    pauses = Pauses(2)
+
+    done = drain.apply_until(pauses, Deaf(tasks.drain))
+
+    assert done.applied == 1
+    assert waits == [drain.PAUSE] * 2
+    assert pauses.lengths == [0, 0]
