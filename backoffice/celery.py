@@ -23,7 +23,7 @@ try:
 except ImproperlyConfigured as error:  # a worker or beat: any other process has read them before
     raise SystemExit(str(error)) from None
 
-PATIENT = ("check_portfolio_order", "check_order", "discover", "reconcile")
+PATIENT = ("check_due", "check_portfolio_order", "check_order", "discover", "reconcile")
 app = Celery("backoffice")
 sweep = 3 if settings.DEMO else 15  # seconds
 app.config_from_object(

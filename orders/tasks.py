@@ -20,7 +20,7 @@ from backoffice import doorbell
 from backoffice.audit import asked_from
 from backoffice.investment_api.errors import InvestmentAPIError
 from orders import intake, projection, pulse
-from orders.asking import checking, discovery
+from orders.asking import checking, discovery, polling
 from orders.cancelling import sending as cancelling
 from orders.lifecycle import Kind
 from orders.models import JournalEntry, Outcome
@@ -47,19 +47,13 @@ def sweep() -> None:
     """Ring for all that nobody rang for: what is pending, and what is due to be asked about."""
     with _left_to_the_next_sweep("The sweep"):
         pulse.note(now=timezone.now())
-        waiting = doorbell.waiting()
-        if waiting is None:
-            return
-        for task, *arguments in _to_ring_for(timezone.now(), waiting=waiting):
+        for task, *arguments in _to_ring_for(timezone.now()):
             if not doorbell.ring(task, *arguments):
                 return
 
 
-def _to_ring_for(now: datetime, *, waiting: int) -> Iterator[tuple[Any, ...]]:
-    """Yield the tasks that have work, with their arguments: what people wait for first.
-
-    Work in the background fills up what waits already: a slow upstream piles up no tasks.
-    """
+def _to_ring_for(now: datetime) -> Iterator[tuple[Any, ...]]:
+    """Yield the tasks that have work, with their arguments: what people wait for first."""
     if intake.is_waiting() or JournalEntry.objects.filter(outcome=Outcome.PENDING).exists():
         yield (drain,)
     # As many as the budget lets through before the next sweep finds the rest.
@@ -68,8 +62,8 @@ def _to_ring_for(now: datetime, *, waiting: int) -> Iterator[tuple[Any, ...]]:
         yield send_placement, str(placement)
     for cancellation in cancelling.due(now=now, most=most):
         yield send_cancellation, cancellation
-    for kind, pk in checking.due(now=now, most=most)[: max(most - waiting, 0)]:
-        yield check_order if kind is Kind.ORDER else check_portfolio_order, str(pk)
+    if checking.due(now=now, most=1):
+        yield (check_due,)
     for run in runs.waiting(now):
         yield reconcile, run.pk
 
@@ -86,6 +80,15 @@ def send_cancellation(cancellation_id: int) -> None:
     """Send a cancellation, or look what became of one that was taken, if it is due."""
     with _left_to_the_next_sweep("Cancelling"):
         cancelling.send(cancellation_id)
+
+
+# It claims for a short while only, but a call that has begun is brought to its end, with those that follow.
+@shared_task(acks_late=True, ignore_result=True, soft_time_limit=150, time_limit=180)
+def check_due() -> None:
+    """Ask upstream about what is due, for a while, unless another process does; ring again if there is more."""
+    with _left_to_the_next_sweep("Checking"):
+        if polling.take_turn(now=timezone.now()):
+            doorbell.ring(check_due)
 
 
 @shared_task(acks_late=True, ignore_result=True, soft_time_limit=100, time_limit=120)

@@ -1,7 +1,6 @@
 """The tasks: bells for work that stands in the rows."""
 
 import threading
-from datetime import timedelta
 from queue import Empty
 
 import pytest
@@ -14,14 +13,15 @@ from backoffice import beat, doorbell, panels
 from backoffice.celery import app
 from backoffice.sandbox import Trouble
 from orders import journal, projection, tasks
+from orders.asking import leases, polling
 from orders.models import JournalEntry, Order, PortfolioOrder, Pulse, StepDetail
 from tests.stories import event, portfolio_order
 from tests.upstream import receive, running
 
 pytestmark = pytest.mark.django_db
 TASKS: list[Task] = [
-    tasks.drain, tasks.sweep, tasks.discover, tasks.check_portfolio_order, tasks.check_order,
-    tasks.refetch_portfolio_order, tasks.reconcile, tasks.reconcile_nightly,
+    tasks.drain, tasks.sweep, tasks.discover, tasks.check_due, tasks.check_order,
+    tasks.check_portfolio_order,    tasks.refetch_portfolio_order, tasks.reconcile, tasks.reconcile_nightly,
 ]  # fmt: skip
 
 
@@ -106,31 +106,56 @@ def test_a_sweep_notes_when_it_was(rung, upstream):
     assert Pulse.objects.get().at == timezone.now()
 
 
-def test_a_sweep_rings_for_what_is_due_the_longest_overdue_first(rung, upstream):
-    second, first = due_portfolio_order(upstream), due_portfolio_order(upstream)
-    PortfolioOrder.objects.filter(pk=first).update(check_after=timezone.now() - timedelta(hours=1))
+def test_a_sweep_rings_once_for_all_that_is_due(rung, upstream):
+    for _ in range(3):
+        due_portfolio_order(upstream)
     upstream.place_order()
     receive(upstream.events())
     Order.objects.update(check_after=timezone.now())
-    alone = Order.objects.get().pk
 
     tasks.sweep.apply()
 
-    assert rung() == [
-        ("orders.tasks.check_portfolio_order", str(first)),
-        ("orders.tasks.check_portfolio_order", str(second)),
-        ("orders.tasks.check_order", str(alone)),
-    ]
+    assert rung() == [("orders.tasks.check_due",)]
 
 
-def test_a_sweep_rings_for_no_more_than_the_budget_lets_through(rung, upstream, settings):
-    settings.INVESTMENT_API_MAX_RPS = 1
-    for _ in range(tasks.SWEEP + 1):
-        due_portfolio_order(upstream)
+def test_a_turn_of_checks_asks_about_all_that_is_due_and_once(rung, upstream):
+    asked = {f"GET /portfolios/orders/{due_portfolio_order(upstream)}" for _ in range(3)}
+    Order.objects.update(check_after=None)
 
-    tasks.sweep.apply()
+    tasks.check_due.apply()
+    tasks.check_due.apply()
 
-    assert len(rung()) == tasks.SWEEP
+    calls = upstream.asked()
+    assert asked <= set(calls)
+    assert len(calls) == len(set(calls))
+    assert rung() == []
+
+
+def test_a_turn_of_checks_that_is_over_too_early_rings_for_the_next(rung, upstream, monkeypatch):
+    monkeypatch.setattr(polling, "TURN", -1.0)
+    due_portfolio_order(upstream)
+
+    tasks.check_due.apply()
+
+    assert upstream.asked() == []
+    assert rung() == [("orders.tasks.check_due",)]
+
+
+def test_one_process_at_a_time_takes_a_turn_and_one_that_died_keeps_nobody_long(
+    rung, upstream, settings
+):
+    due_portfolio_order(upstream)
+    turn = leases.alone("asking/turn", polling.LONGEST_TURN)
+
+    with turn as since:
+        assert since is None
+        tasks.check_due.apply()
+        assert upstream.asked() == []
+
+    assert rung() == []
+    assert polling.LONGEST_TURN < leases.LEASE
+    tasks.check_due.apply()
+    assert upstream.asked() != []
 
 
 def test_a_sweep_asks_about_nothing_while_upstream_wants_no_requests(rung, upstream):
@@ -224,15 +249,14 @@ def test_no_task_expires_by_anybodys_clock(rung):
     assert not [task for task in ours if getattr(task, "expires", None)]
 
 
-def test_a_slow_upstream_piles_up_no_checks(rung, upstream, settings):
-    settings.INVESTMENT_API_MAX_RPS = 1
-    for _ in range(tasks.SWEEP + 5):
+def test_a_slow_upstream_piles_up_no_checks(rung, upstream):
+    for _ in range(20):
         due_portfolio_order(upstream)
 
     for _ in range(4):
         tasks.sweep.apply()
 
-    assert len(rung()) == tasks.SWEEP
+    assert len(rung()) <= 4
 
 
 def test_what_people_wait_for_is_taken_before_what_is_done_in_the_background(rung):
@@ -280,7 +304,7 @@ def test_a_sweep_and_a_worker_recover_an_order_whose_webhooks_were_lost(rung, up
     PortfolioOrder.objects.filter(pk=pk).update(check_after=timezone.now())
     checked = threading.Event()
 
-    @signals.task_postrun.connect(sender=tasks.check_portfolio_order)
+    @signals.task_postrun.connect(sender=tasks.check_due)
     def note(**_):
         checked.set()
 

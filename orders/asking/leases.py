@@ -116,14 +116,21 @@ def asking_since(kind: Kind, pk: UUID) -> datetime | None:
 
 @contextmanager
 def guard(kind: Kind, pk: UUID) -> Iterator[datetime | None]:
-    """Keep two people from asking about an object that has no row to claim; yield since when another asks.
+    """Keep two people from asking about an object that has no row to claim; yield since when another asks."""
+    with alone(f"asking/{kind}/{pk}", LEASE) as since:
+        yield since
 
-    Where the cache is away both ask, which costs a call and nothing else.
+
+@contextmanager
+def alone(key: str, longest: timedelta) -> Iterator[datetime | None]:
+    """Keep another process from doing the same for ``longest``; yield since when another does it.
+
+    Where the cache is away both do it, which costs calls and nothing else.
     """
-    key, now = f"asking/{kind}/{pk}", timezone.now()
+    now = timezone.now()
     since: datetime | None = None
     try:
-        since = None if cache.add(key, now, LEASE.total_seconds()) else cache.get(key)
+        since = None if cache.add(key, now, longest.total_seconds()) else cache.get(key)
     except INTERRUPTIONS:
         raise
     except Exception as error:  # noqa: BLE001 -- each cache has errors of its own

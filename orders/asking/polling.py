@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from uuid import UUID
 
@@ -32,6 +32,8 @@ from orders.models import Order, PortfolioOrder
 logger = logging.getLogger(__name__)
 
 THREADS = 32  # at most: where an answer takes a second, as many as the budget has room for
+TURN = 10.0  # seconds in which a worker claims: then others get their turn
+LONGEST_TURN = timedelta(seconds=30)
 GATHER = 0.2  # seconds in which answers come together, to be written at once
 GROUP = 200  # answers that are written at once, at most
 AHEAD = 8  # rows for each thread that are claimed before it is their turn, at most
@@ -86,21 +88,31 @@ def poll(
     tell: Callable[[Result], None] = lambda _: None,
     threads: int | None = None,
     lasts: float | None = None,
-) -> None:
+) -> bool:
     """Ask about all that is due now, the longest overdue first; ``tell`` is called with each result.
 
     It stops where upstream wants no requests, does not answer, or the budget is used up: what is
-    left stays due. After ``lasts`` seconds it claims nothing more. Raises in the end what went wrong
-    with single objects beyond what upstream may answer.
+    left stays due. After ``lasts`` seconds it claims nothing more, and returns True. Raises in the
+    end what went wrong with single objects beyond what upstream may answer.
     """
     if asks.shut_until():
-        return
+        return False
     most = threads or min(THREADS, api().budget.background)
     with ThreadPoolExecutor(most) as pool:
         try:
-            _Poll(pool, most, now=now, tell=tell, lasts=lasts).run()
+            return _Poll(pool, most, now=now, tell=tell, lasts=lasts).run()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def take_turn(*, now: datetime) -> bool:
+    """Ask about what is due for ``TURN`` seconds, unless another process does; return whether there may be more.
+
+    One at a time is enough, for its threads use up the budget. One that dies keeps the others from it
+    for ``LONGEST_TURN``.
+    """
+    with leases.alone("asking/turn", LONGEST_TURN) as since:
+        return since is None and poll(now=now, lasts=TURN)
 
 
 class _Poll:
@@ -126,8 +138,8 @@ class _Poll:
         )
         self._strangers: list[Row] | None = None
 
-    def run(self) -> None:
-        """Ask until nothing is left to ask about, or to be asked now."""
+    def run(self) -> bool:
+        """Ask until nothing is left to ask about, or to be asked now; return whether the time was over before."""
         self._fill()
         while self._under_way:
             group = self._gather()
@@ -137,6 +149,7 @@ class _Poll:
                 self._fill()
         if self._failure is not None:
             raise self._failure
+        return bool(self._sources) and not self._is_held_back and self._is_late()
 
     def _fill(self) -> None:
         """Claim as many rows as the threads will come to soon."""
@@ -151,8 +164,10 @@ class _Poll:
                 self._sources.popleft()
 
     def _may_claim(self) -> bool:
-        is_over = self._is_held_back or time.perf_counter() > self._until
-        return not is_over and not asks.shut_until()
+        return not self._is_held_back and not self._is_late() and not asks.shut_until()
+
+    def _is_late(self) -> bool:
+        return time.perf_counter() > self._until
 
     def _portfolio_orders(self, most: int) -> list[_Ask]:
         claimed = self._new(leases.claim(Kind.PORTFOLIO_ORDER, most, due_at=self._now))
