@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given
@@ -392,6 +392,27 @@ def test_a_delivery_is_taken_on_a_new_connection_where_the_server_has_ended_the_
     connection.close_if_unusable_or_obsolete()  # as at the begin of each request
 
     assert post(client, envelope(event())).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_purge_takes_no_body_from_a_delivery_that_comes_at_the_same_moment():
+    first = store(envelope(EVENT))
+
+    def delete():
+        try:
+            inbox.delete([first.pk])
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        repeat = store(envelope(EVENT))
+        purge = threading.Thread(target=delete)
+        purge.start()
+        purge.join(0.5)  # it waits
+    purge.join()
+
+    assert list(Delivery.objects.values_list("pk", flat=True)) == [repeat.pk]
+    assert body_of(repeat) == envelope(EVENT)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -37,8 +37,9 @@ INSERT = (
 INSERT_REPEAT = (
     f"INSERT INTO webhooks_delivery ({', '.join(STORED)}, same_body_as)"  # noqa: S608
     f" SELECT {CELLS}, id FROM webhooks_delivery WHERE fingerprint = %s AND body IS NOT NULL"
-    " RETURNING id"
 )
+# SQLite has one writer. Here no purge may take the body away meanwhile; drains are not waited for.
+KEEP_BODY = {"postgresql": " FOR KEY SHARE"}
 LONGEST_HEADER = 4000  # characters
 TRIES = 3  # to insert: the body that was kept a moment ago is purged, or moved to another
 
@@ -72,23 +73,34 @@ def _insert(delivery: Delivery, body: bytes) -> int:
     fields = {it.name: it for it in Delivery._meta.concrete_fields}  # noqa: SLF001
     cells = [fields[it].get_db_prep_save(getattr(delivery, it), connection) for it in STORED]
     fingerprint = cells[STORED.index("fingerprint")]
+    repeat = f"{INSERT_REPEAT}{KEEP_BODY.get(connection.vendor, '')} RETURNING id"
     for _ in range(TRIES):
-        for statement, last in ((INSERT, body), (INSERT_REPEAT, fingerprint)):
+        for statement, last in ((INSERT, body), (repeat, fingerprint)):
             if found := bulk.ask_for_row(statement, [*cells, last]):
                 return int(found[0])
     raise OperationalError("the body is kept, and is not")
 
 
-def hand_over_bodies(ids: Collection[int]) -> None:
-    """Give the bodies of deliveries that are about to go to later ones that brought the same."""
+def delete(ids: Collection[int]) -> int:
+    """Delete deliveries, their bodies given to later ones that brought the same; return how many are gone.
+
+    One that comes meanwhile with the same body waits for it, or is waited for.
+    """
+    rows = Delivery.objects.filter(pk__in=ids)
+    with transaction.atomic():
+        list(rows.select_for_update().order_by("pk").values_list("pk"))
+        _hand_over_bodies(ids)
+        return rows.delete()[0]
+
+
+def _hand_over_bodies(ids: Collection[int]) -> None:
     later = Delivery.objects.filter(same_body_as__in=ids).exclude(pk__in=ids)
     heirs = later.values_list("same_body_as").annotate(heir=Min("pk"))
     for pk, heir in heirs.order_by():
-        with transaction.atomic():
-            body = Delivery.objects.filter(pk=pk).values_list("body", flat=True).get()
-            Delivery.objects.filter(pk=pk).update(fingerprint=None)
-            Delivery.objects.filter(same_body_as=pk).update(same_body_as=heir)
-            Delivery.objects.filter(pk=heir).update(body=body, same_body_as=None)
+        body = Delivery.objects.filter(pk=pk).values_list("body", flat=True).get()
+        Delivery.objects.filter(pk=pk).update(fingerprint=None)
+        Delivery.objects.filter(same_body_as=pk).update(same_body_as=heir)
+        Delivery.objects.filter(pk=heir).update(body=body, same_body_as=None)
 
 
 def kept_headers(message: Message) -> dict[str, str]:

@@ -56,8 +56,8 @@ class Command(MigratedCommand):
         """Delete them and return what to say; the journal is told the same, also of a part of them."""
         deleted = 0
         try:
-            for rows in _batches(before):
-                deleted += rows.delete()[0]
+            for ids in _batches(before):
+                deleted += inbox.delete(ids)
                 if self.stderr.isatty():
                     self.stderr.write(f"\r{deleted} of {number}", ending="")
         finally:  # what is deleted is deleted, whoever ended it half way
@@ -74,8 +74,7 @@ def _old(before: datetime) -> QuerySet[Delivery]:
     return Delivery.objects.filter(received_at__lt=before).exclude(pk__in=unread.values("pk"))
 
 
-def _batches(before: datetime) -> Iterator[QuerySet[Delivery]]:
+def _batches(before: datetime) -> Iterator[list[int]]:
     old = _old(before).order_by("received_at")
     while ids := list(old.values_list("pk", flat=True)[:BATCH]):
-        inbox.hand_over_bodies(ids)
-        yield Delivery.objects.filter(pk__in=ids)
+        yield ids
