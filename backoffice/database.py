@@ -60,12 +60,18 @@ def may_pass(error: Exception) -> bool:
     if not isinstance(error, DatabaseError | InterfaceError):
         return False
     if code := sqlstate(error):
-        return code == NOT_NULL or not code.startswith(OF_THE_DATA)
+        return code == NOT_NULL or _is_key_of_ours(error) or not code.startswith(OF_THE_DATA)
     if isinstance(error, IntegrityError):
         return str(error).startswith("NOT NULL constraint failed")
     return isinstance(error, OperationalError | InterfaceError) and not any(
         words in str(error) for words in (*TOO_LARGE, "Error binding parameter")
     )
+
+
+def _is_key_of_ours(error: Exception) -> bool:
+    """Return whether a key that the database made is taken: its sequence is behind, as after a restore."""
+    rule = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+    return sqlstate(error) == UNIQUE and str(rule).endswith("_pkey")
 
 
 @contextmanager
