@@ -1,6 +1,6 @@
 """Entries on their way into the journal: light rows with the columns of ``orders.models.JournalEntry``.
 
-A webhook event becomes one, is applied, and is then written once, with its outcome.
+A webhook event or an answer becomes one, is applied, and is then written once, with its outcome.
 """
 
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ class Entry(Protocol):
 
 @dataclass(slots=True, eq=False)
 class NewEntry:
-    """A webhook event that is not stored yet. ``value`` is the parsed ``payload``, or what is damaged of it."""
+    """An event or answer that is not stored yet. ``value`` is the parsed ``payload``, or what is damaged of it."""
 
-    delivery_id: int
+    delivery_id: int | None
     event_id: UUID | None
     occurred_at: datetime
     recorded_at: datetime

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -143,6 +144,40 @@ def take(received: Sequence[journal.Received], *, now: datetime) -> Taken:
     return Taken(fresh.receipts, done)
 
 
+def apply_answers(entries: Iterable[JournalEntry], *, now: datetime) -> None:
+    """Apply answers that are not stored yet: each is written into the journal once, with its outcome.
+
+    One that needs a row that somebody holds stays pending, to be applied later. Runs in the
+    transaction of its caller, who then stores them.
+    """
+    waiting = {_unstored(it): it for it in entries if it.outcome == Outcome.PENDING}
+    if not waiting:
+        return
+    _limit_waits()
+    _apply_fresh(sorted(waiting, key=attrgetter("occurred_at")), now=now, first_webhook=None)
+    for applied, entry in waiting.items():
+        entry.outcome, entry.message = applied.outcome, applied.message
+        entry.applied_at = applied.applied_at
+
+
+def _unstored(answer: JournalEntry) -> NewEntry:
+    return NewEntry(
+        delivery_id=None,
+        event_id=None,
+        occurred_at=answer.occurred_at,
+        recorded_at=answer.recorded_at,
+        payload=bytes(answer.payload),
+        value=parse(bytes(answer.payload)),
+        type=answer.type,
+        status=answer.status,
+        message=answer.message,
+        portfolio_order_id=answer.portfolio_order_id,
+        order_id=answer.order_id,
+        source=Source(answer.source),
+        actor=answer.actor,
+    )
+
+
 def _apply_fresh(
     entries: Sequence[NewEntry], *, now: datetime, first_webhook: datetime | None
 ) -> Drained:
@@ -165,13 +200,19 @@ def _apply_fresh(
             logger.warning("%d events wait: %s", len(entries), error)
             return Drained()
         if len(entries) == 1:
-            logger.exception("Quarantined event %s", entries[0].event_id)
+            logger.exception("Quarantined %s", _named(entries[0]))
             return _refuse(entries[0], error, now=now)
         logger.warning("Applying %d events failed, halving: %s", len(entries), error)
         half = len(entries) // 2
         return _apply_fresh(entries[:half], now=now, first_webhook=first_webhook) + _apply_fresh(
             entries[half:], now=now, first_webhook=first_webhook
         )
+
+
+def _named(entry: Entry) -> str:
+    if entry.event_id:
+        return f"event {entry.event_id}"
+    return f"the answer about {entry.order_id or entry.portfolio_order_id}"
 
 
 def ask_about(ids: Collection[UUID], *, now: datetime) -> None:

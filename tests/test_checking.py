@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backoffice.sandbox import Trouble
@@ -449,16 +450,33 @@ def test_a_worker_that_comes_back_after_its_lease_does_not_end_anothers(upstream
     assert row(portfolio_order).asking_until == new.until
 
 
-def test_a_crash_between_answer_and_fold_loses_nothing(upstream, portfolio_order, monkeypatch):
+def test_after_a_crash_before_an_answer_is_written_it_is_asked_for_again(
+    upstream, portfolio_order, monkeypatch
+):
     wait_until_due(upstream, portfolio_order)
+    known = row(portfolio_order).status
     with monkeypatch.context() as patch:
-        patch.setattr("orders.projection.drain", lambda **_: 1 / 0)
+        patch.setattr("orders.journal.save_asks", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             checking.check(PORTFOLIO_ORDER, portfolio_order)
+    assert (row(portfolio_order).status, entries(source="POLL")) == (known, [])
 
-    receive([])  # any other drain
+    PortfolioOrder.objects.update(asking_until=None)  # its lease has run out
+    checking.check(PORTFOLIO_ORDER, portfolio_order)
 
     assert row(portfolio_order).status == "FILLED"
+
+
+def test_an_answer_is_written_into_the_journal_once_with_its_outcome(upstream, portfolio_order):
+    wait_until_due(upstream, portfolio_order)
+
+    with CaptureQueriesContext(connection) as queries:
+        checking.check(PORTFOLIO_ORDER, portfolio_order)
+
+    assert row(portfolio_order).status == "FILLED"
+    assert {entry.outcome for entry in entries(source="POLL")} <= {"APPLIED", "NO_CHANGE"}
+    again = [it["sql"] for it in queries if 'UPDATE "orders_journalentry"' in it["sql"]]
+    assert again == []
 
 
 def test_a_polled_answer_that_is_older_than_what_is_known_pulls_nothing_back(

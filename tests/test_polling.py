@@ -249,9 +249,10 @@ def test_a_poller_that_dies_while_it_writes_has_its_answers_asked_for_again(upst
     assert statuses() == {"FILLED"}
 
 
-def test_an_answer_that_is_recorded_is_applied_by_any_drain(upstream, monkeypatch):
+def test_an_answer_that_met_a_row_that_was_held_is_applied_by_any_drain(upstream, monkeypatch):
     due(upstream, 3)
     with monkeypatch.context() as patch:
+        patch.setattr("orders.projection.apply_answers", lambda *_, **__: None)  # all are held
         patch.setattr("orders.projection.drain", lambda **_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             poll()

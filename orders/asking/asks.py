@@ -16,7 +16,7 @@ from backoffice.investment_api.answers import Answer
 from backoffice.investment_api.budget import Urgency
 from backoffice.investment_api.client import api
 from backoffice.investment_api.errors import InvestmentAPIError, NotFoundError, UnavailableError
-from orders import bulk, clocks, journal
+from orders import bulk, clocks, journal, projection
 from orders.asking.leases import MODELS, Asker, Lease, Row
 from orders.attributes import clean
 from orders.lifecycle import NOT_FOUND, Kind, next_check
@@ -94,11 +94,11 @@ def record(reply: Reply, *, row: Row | None = None, ends: Lease | None = None) -
 def record_all(said: Sequence[Said]) -> list[JournalEntry]:
     """Record replies, and what each means for the row it was asked for, in one transaction; return the entries.
 
-    Of a row there may be several.
+    Answers are applied, but for those that need a row that somebody holds: they are pending. Of a
+    row there may be several.
     """
     with transaction.atomic():
         entries = [_entry(it.reply) for it in said]
-        journal.save_asks(entries)
         plan = _Plan([it.row for it in said if it.row])
         for it in said:
             held = plan.rows.get(it.row) if it.row else None
@@ -113,6 +113,8 @@ def record_all(said: Sequence[Said]) -> list[JournalEntry]:
             plan.schedule(held, now=it.reply.at, has_failed=has_failed, wait=it.reply.wait)
             _end(held, it.ends)
         plan.write()
+        projection.apply_answers(entries, now=timezone.now())
+        journal.save_asks(entries)
     return entries
 
 

@@ -161,7 +161,7 @@ class Inquiry:
 
 
 def apply(parts: Iterable[Part]) -> None:
-    """Fold what was answered into the rows, now, all together."""
+    """Fold the answers that met a row that somebody held into the rows, now, all together."""
     pending = {part.entry.pk: part for part in parts if part.entry.outcome == Outcome.PENDING}
     if not pending:
         return
