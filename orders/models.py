@@ -88,6 +88,12 @@ class PortfolioOrder(Tracked):
                 F("id").desc(),
                 name="portfolioorder_by_status",
             ),
+            MomentIndex(
+                F("type"),
+                newest_first("created_at"),
+                F("id").desc(),
+                name="portfolioorder_by_type",
+            ),
             models.Index(
                 fields=["client_reference"],
                 opclasses=["varchar_pattern_ops"],  # searched by its beginning, in any collation
@@ -140,6 +146,19 @@ class Order(Tracked):
             *tracked_indexes("order"),
             models.Index(fields=["portfolio_order", "status"], name="order_portfolio_order"),
             MomentIndex(F("instrument_id"), newest_first("created_at"), name="order_by_instrument"),
+            # A search by ISIN asks of a portfolio order whether it has one, and counts those that do.
+            models.Index(fields=["instrument_id", "portfolio_order"], name="order_instrument_of"),
+            MomentIndex(
+                F("side"), newest_first("created_at"), F("id").desc(), name="order_by_side"
+            ),
+            # Most orders are filled: the newest of those are found by walking the list.
+            MomentIndex(
+                F("status"),
+                newest_first("created_at"),
+                F("id").desc(),
+                condition=~Q(status="FILLED"),
+                name="order_by_status",
+            ),
             models.Index(
                 fields=["client_reference"],
                 opclasses=["varchar_pattern_ops"],
@@ -304,6 +323,9 @@ class JournalEntry(models.Model):
                 F("id").desc(),
                 condition=Q(outcome__in=["IGNORED", "FAILED", "NOTED"]),
                 name="journalentry_outcome_rare",
+            ),
+            models.Index(
+                F("id").desc(), condition=Q(outcome="NO_CHANGE"), name="journalentry_no_change"
             ),
             models.Index(F("id").desc(), condition=OTHER_TOPIC, name="journalentry_other_topic"),
             models.Index(F("id").desc(), condition=RARE_TOPIC, name="journalentry_rare_topic"),

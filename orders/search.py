@@ -168,7 +168,9 @@ def found(rows: QuerySet, text: str, few: Any, *, isins: tuple[str, str] | None 
         return rows.filter(pk__any_of=keys) if keys is not None else rows.none()
     holding = Order.objects.filter(instrument_id__in=pasted.isins).order_by()
     own, of_order = isins
+    is_of_orders = rows.model is Order  # the index has them in the list's own order
     traded = Q((f"{own}__in", holding.values(of_order)))
+    traded = Q(instrument_id__in=pasted.isins) if is_of_orders else traded
     if keys is None or not keys.exists():
         return rows.filter(traded)
     model: Any = rows.model

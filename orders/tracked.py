@@ -41,6 +41,18 @@ def _free(now: datetime) -> Q:
     return Q(asking_until=None) | Q(asking_until__lt=now)
 
 
+def is_stale(now: datetime) -> Q:
+    """Return the condition of ``TrackedQuerySet.stale``; of the row alone, so that a page may ask it of each row."""
+    unknown = Q(problems__gt=0) & ~Q(status__in=KNOWN_STATUSES)  # the index on problems serves it
+    processing = settings.MARKET_HOURS.before(now, settings.STALE_PROCESSING)
+    return (
+        Q(status="NEW", news_at__lt=settings.MARKET_HOURS.before(now, settings.STALE_NEW))
+        | Q(status="PROCESSING", news_at__lt=processing)
+        | (unknown & Q(news_at__lt=processing))
+        | Q(status=SETTLING, news_at__lt=now - settings.STALE_FILLED)
+    )
+
+
 def amount() -> models.CharField:
     """Return a column for an amount: text as upstream wrote it, for SQLite keeps decimals as floats."""
     return models.CharField(
@@ -116,16 +128,7 @@ class TrackedQuerySet(models.QuerySet):
 
         Market hours count for open ones, the calendar for settling ones. An unknown status is open.
         """
-        unknown = Q(problems__gt=0) & ~Q(
-            status__in=KNOWN_STATUSES
-        )  # the index on problems serves it
-        processing = settings.MARKET_HOURS.before(now, settings.STALE_PROCESSING)
-        return self.filter(
-            Q(status="NEW", news_at__lt=settings.MARKET_HOURS.before(now, settings.STALE_NEW))
-            | Q(status="PROCESSING", news_at__lt=processing)
-            | (unknown & Q(news_at__lt=processing))
-            | Q(status=SETTLING, news_at__lt=now - settings.STALE_FILLED)
-        )
+        return self.filter(is_stale(now))
 
     def missed(self, *, now: datetime) -> Self:
         """Return those of which an expected webhook has been missing for longer than the grace time."""

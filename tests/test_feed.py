@@ -198,3 +198,45 @@ def test_half_hours_follow_the_display_zone_over_a_change_of_the_clock():
 )
 def test_a_bar_looks_as_well_as_its_half_hour_was(counts, look):
     assert strip({half_hour(NOW): counts}, now=NOW, zone=UTC).bars[-1].look == look
+
+
+def test_what_has_settled_is_counted_once_and_later_only_the_last_minutes(db):
+    deliver(*life()[:3], now=NOW - timedelta(hours=3))
+    first = feed.outcomes(NOW)
+    JournalEntry.objects.all().delete()  # as nobody does: what is remembered is not counted again
+    panels.forget("outcomes")
+    deliver(life()[3], now=NOW)
+
+    second = feed.outcomes(NOW)
+
+    assert first == {half_hour(NOW - timedelta(hours=3)): {"APPLIED": 3}}
+    assert second == {**first, half_hour(NOW): {"APPLIED": 1}}
+
+
+def test_what_waits_or_is_in_quarantine_is_counted_until_it_has_its_outcome(db):
+    deliver(BAD, now=NOW - timedelta(hours=3))
+    unread = Delivery.objects.create(
+        received_at=NOW - timedelta(hours=2), verdict=Verdict.ACCEPTED, read_at=None
+    )
+    assert feed.outcomes(NOW) == {half_hour(NOW - timedelta(hours=3)): {"QUARANTINED": 1}}
+
+    JournalEntry.objects.update(outcome="DISMISSED")
+    Delivery.objects.filter(pk=unread.pk).update(read_at=NOW, events=1)
+    journal.record_events(life()[:1], delivery_id=unread.pk, now=unread.received_at)
+    projection.drain(now=NOW)
+    panels.forget("outcomes")
+
+    assert feed.outcomes(NOW) == {
+        half_hour(NOW - timedelta(hours=3)): {"DISMISSED": 1},
+        half_hour(NOW - timedelta(hours=2)): {"APPLIED": 1},
+    }
+
+
+def test_deliveries_that_held_no_event_are_counted_each_time(db):
+    deliver(life()[0], now=NOW - timedelta(hours=3))
+    feed.outcomes(NOW)
+    deliver(verdict=Verdict.UNREADABLE, now=NOW - timedelta(hours=3))
+    panels.forget("outcomes")
+
+    then = half_hour(NOW - timedelta(hours=3))
+    assert feed.outcomes(NOW) == {then: {"APPLIED": 1, "UNREADABLE": 1}}

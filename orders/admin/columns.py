@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path, reverse
@@ -39,6 +39,7 @@ from orders.templatetags.desk import (
     stale_badge,
     when,
 )
+from orders.tracked import is_stale
 from orders.version import questions, version_now
 
 
@@ -203,8 +204,9 @@ class TrackedChangeList(DeskChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page; exports and actions on the whole list do without the question."""
-        question = stale_rows(self.model).filter(pk=OuterRef("pk")).order_by()
-        self.queryset = self.queryset.annotate(is_stale=Exists(question))
+        # A condition on the row itself: asked as a subquery, all stale rows are collected for a page.
+        stale = ExpressionWrapper(_is_stale(self.model), output_field=BooleanField())
+        self.queryset = self.queryset.annotate(is_stale=stale)
         super().get_results(request)
 
 
@@ -240,8 +242,13 @@ def progress_column(progress: Progress | None, *, has_ended: bool) -> SafeString
 
 def stale_rows(model: Any) -> QuerySet:
     """Return the rows that are stale; of orders only those without a portfolio order that cannot rest."""
-    rows: QuerySet = model.objects.stale(now=timezone.now())
+    rows: QuerySet = model.objects.filter(_is_stale(model))
+    return rows
+
+
+def _is_stale(model: Any) -> Q:
+    stale = is_stale(timezone.now())
     if model is not Order:
-        return rows
-    alone = rows.filter(portfolio_order=None).exclude(order_type__in=RESTING_TYPES)
-    return alone.exclude(status="FILLED")  # final, where a portfolio order would be settling
+        return stale
+    alone = Q(portfolio_order=None) & ~Q(order_type__in=RESTING_TYPES)
+    return stale & alone & ~Q(status="FILLED")  # final, where a portfolio order would be settling
