@@ -93,8 +93,9 @@ class Batch:
             {it for it, need in needs.items() if need.meets(busy)} if busy else ()
         )
         self._add([needs[entry] for entry, _ in self._all()], known, links.keys())
-        here = [pk for pk, row in self.rows.orders.items() if not row.is_new]
-        self.rows.hold(held(Execution, Execution.objects.filter(order__pk__any_of=here)))
+        # Also of orders that are new: their rows may have been lost alone.
+        executions = Execution.objects.filter(order__pk__any_of=list(self.rows.orders))
+        self.rows.hold(held(Execution, executions))
         return left
 
     def ask_about(self, ids: Collection[UUID]) -> None:

@@ -400,6 +400,15 @@ def test_a_portfolio_order_that_comes_after_its_orders_is_asked_about_until_they
     assert PortfolioOrder.objects.get().check_after is not None
 
 
+def test_an_execution_whose_order_was_lost_goes_on_with_it():
+    receive(event("ORDER.FILLED", order("A", "FILLED", 20, executions=[("X", "FILLED")])))
+    Order.objects.all().delete()
+
+    receive(event("ORDER.FILLED", order("A", "FILLED", 30, executions=[("X", "SETTLED")])))
+
+    assert Execution.objects.get().status == "SETTLED"
+
+
 def test_a_rebalancing_event_is_heard_and_changes_nothing():
     rebalancing = sample("webhook.rebalancing_execution_order")["payload"][0]
     receive(
