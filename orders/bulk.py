@@ -73,9 +73,8 @@ def append(model: type[models.Model], rows: Sequence[Any]) -> None:
 
 
 def ask_for_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | None:
-    """Run a statement whose parameters travel beside it, in binary; return the first row of its answer."""
-    is_binary = connection.vendor == "postgresql"
-    with _binary_cursor() if is_binary else connection.cursor() as cursor:
+    """Run a statement of PostgreSQL, its parameters beside it in binary; return the first row of its answer."""
+    with _binary_cursor() as cursor:
         cursor.execute(statement, parameters)
         found = cursor.fetchone()
     return tuple(found) if found else None

@@ -394,6 +394,18 @@ def test_a_delivery_is_taken_on_a_new_connection_where_the_server_has_ended_the_
     assert post(client, envelope(event())).status_code == 200
 
 
+@pytest.mark.skipif(ON_POSTGRESQL, reason="PostgreSQL has always known it")
+def test_an_sqlite_of_before_2021_stores_deliveries_too():
+    with CaptureQueriesContext(connection) as queries:
+        first, repeat = store(envelope(EVENT)), store(envelope(EVENT))
+
+    assert not any("RETURNING" in it["sql"] for it in queries)
+    assert list(Delivery.objects.order_by("pk").values_list("pk", "same_body_as")) == [
+        (first.pk, None),
+        (repeat.pk, first.pk),
+    ]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_purge_takes_no_body_from_a_delivery_that_comes_at_the_same_moment():
     first = store(envelope(EVENT))

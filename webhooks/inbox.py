@@ -5,8 +5,9 @@ here. Source: investment-api.md, section 4.3; the model, section 3.
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
@@ -32,14 +33,12 @@ STORED = (
 CELLS = ", ".join(["%s"] * len(STORED))
 INSERT = (
     f"INSERT INTO webhooks_delivery ({', '.join(STORED)}, body) VALUES ({CELLS}, %s)"  # noqa: S608
-    " ON CONFLICT (fingerprint) WHERE body IS NOT NULL DO NOTHING RETURNING id"
+    " ON CONFLICT (fingerprint) WHERE body IS NOT NULL DO NOTHING"
 )
 INSERT_REPEAT = (
     f"INSERT INTO webhooks_delivery ({', '.join(STORED)}, same_body_as)"  # noqa: S608
     f" SELECT {CELLS}, id FROM webhooks_delivery WHERE fingerprint = %s AND body IS NOT NULL"
 )
-# SQLite has one writer. Here no purge may take the body away meanwhile; drains are not waited for.
-KEEP_BODY = {"postgresql": " FOR KEY SHARE"}
 LONGEST_HEADER = 4000  # characters
 TRIES = 3  # to insert: the body that was kept a moment ago is purged, or moved to another
 
@@ -73,12 +72,23 @@ def _insert(delivery: Delivery, body: bytes) -> int:
     fields = {it.name: it for it in Delivery._meta.concrete_fields}  # noqa: SLF001
     cells = [fields[it].get_db_prep_save(getattr(delivery, it), connection) for it in STORED]
     fingerprint = cells[STORED.index("fingerprint")]
-    repeat = f"{INSERT_REPEAT}{KEEP_BODY.get(connection.vendor, '')} RETURNING id"
+    # No purge may take the body away meanwhile; drains are not waited for.
+    lock = " FOR KEY SHARE" if connection.vendor == "postgresql" else ""
     for _ in range(TRIES):
-        for statement, last in ((INSERT, body), (repeat, fingerprint)):
-            if found := bulk.ask_for_row(statement, [*cells, last]):
-                return int(found[0])
+        for statement, last in ((INSERT, body), (f"{INSERT_REPEAT}{lock}", fingerprint)):
+            if (pk := _inserted(statement, [*cells, last])) is not None:
+                return pk
     raise OperationalError("the body is kept, and is not")
+
+
+def _inserted(statement: str, cells: Sequence[Any]) -> int | None:
+    """Run an insert; return the id of the new row, None where there is none."""
+    if connection.vendor == "postgresql":
+        found = bulk.ask_for_row(f"{statement} RETURNING id", cells)
+        return int(found[0]) if found else None
+    with connection.cursor() as cursor:  # not every SQLite that Django takes knows RETURNING
+        cursor.execute(statement, cells)
+        return int(cursor.lastrowid) if cursor.rowcount else None
 
 
 def delete(ids: Collection[int]) -> int:
