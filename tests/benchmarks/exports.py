@@ -1,13 +1,16 @@
 """Each CSV file: rate against psql, first byte, and the peak of memory at a tenth of the rows and at all.
 
-    TEST_DATABASE_URL=postgres://... python -m tests.benchmarks.exports [ROWS]
+    TEST_DATABASE_URL=postgres://... python -m tests.benchmarks.exports [ROWS [FILE ...]]
 
-ROWS is 100,000 unless told. Floor: psql's \\copy of the same rows. Naive form: model instances through
-csv. Each file is read by a process of its own, forked from the same state, so that no peak hides
-in memory that an earlier file has left free.
+ROWS is 100,000 unless told; FILE is the beginning of a file's name. Floors: psql's \\copy of the tables
+that the rows are made of, of orders also of the columns alone, in the file's order. Naive form: model
+instances through csv; Python alone writes the file as it does where there is no PostgreSQL. Each file is
+read by a process of its own, forked from the same state, so that no peak hides in memory that an earlier
+file has left free.
 """
 
 import csv
+import dataclasses
 import os
 import pickle
 import subprocess
@@ -38,6 +41,7 @@ from orders.models import (
 from tests.benchmarks import ground, stock
 
 ROWS = 100_000
+_wanted: list[str] = []  # beginnings of names of files; none: all
 NAIVELY = 20_000  # rows
 # psql's floor of each file: the tables that its rows are made of, without payloads.
 ENTRIES = """
@@ -45,6 +49,13 @@ ENTRIES = """
         order_id, placement_id, event_id, repeat_of, delivery_id, applied_at FROM orders_journalentry"""
 ORDERS = """
     SELECT * FROM orders_order o LEFT JOIN orders_portfolioorder p ON p.id = o.portfolio_order_id"""
+COLUMNS = """
+    SELECT o.id, o.portfolio_order_id, p.status, o.account_id, p.allocation_id, p.type, o.side, o.instrument_id,
+        o.status, o.currency, o.cash_amount, o.quantity, e.share_quantity, e.price, o.fee, e.tax, o.created_at,
+        o.processing_at, o.filled_at, o.cancelled_at, e.settlement_date, o.cancellation_reason, o.heard_at,
+        o.heard_via, p.news_at, o.missing_since, o.client_reference
+    FROM orders_order o LEFT JOIN orders_portfolioorder p ON p.id = o.portfolio_order_id
+        LEFT JOIN orders_execution e ON e.order_id = o.id ORDER BY o.portfolio_order_id, o.id"""
 EXECUTIONS = "SELECT * FROM orders_execution e JOIN orders_order o ON o.id = e.order_id"
 STAFF = f"""
     SELECT j.*, d.* FROM ({ENTRIES}) j LEFT JOIN orders_stepdetail d ON d.entry_id = j.id
@@ -61,34 +72,40 @@ class Read:
     size: int  # bytes
     seconds: float
     header: float  # seconds until the first bytes
+    first: float  # seconds until the first rows
     peak: float  # MiB above what the process held before
 
 
 def main() -> None:
     """Measure every file at a tenth of the rows, then at all of them."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
+    _wanted.extend(sys.argv[2:])
     with ground.database(only="postgresql"):
         for count in (rows // 10, rows):
             ground.empty(
                 Finding, Reconciliation, StepDetail, Execution, JournalEntry, Order, PortfolioOrder
             )
             _of_stories(count)
-            _of_rows(count)
+            if not _wanted:
+                _of_rows(count)
 
 
 def _of_stories(count: int) -> None:
     """Measure what is made of orders with their journal, and the journal itself."""
     told = count // stock.ENTRIES_EACH
     stock.fill(1, told, with_entries=True)
-    _measure("order history", lambda: files.order_history(Selection.everything()), ENTRIES)
+    everything = Selection.everything()
+    _measure("order history", lambda: files.order_history(everything), ENTRIES)
     _naive(lambda: JournalEntry.objects.defer("payload").iterator())
     entries = JournalEntry.objects.all()
     _measure("journal entries", lambda: files.journal_entries(entries), ENTRIES)
     stock.fill(told + 1, count // stock.ORDERS_EACH)
     stock.fill_executions()
-    _measure("orders", lambda: files.orders(Selection.everything()), ORDERS)
+    _measure("orders", lambda: files.orders(everything), ORDERS, COLUMNS)
     _naive(lambda: Order.objects.select_related("portfolio_order").iterator())
-    _measure("executions", lambda: files.executions(Selection.everything()), EXECUTIONS)
+    _measure("executions", lambda: files.executions(everything), EXECUTIONS)
+    stock.fill_execution_events()
+    _measure("order history with executions", lambda: files.order_history(everything), ENTRIES)
 
 
 def _of_rows(count: int) -> None:
@@ -103,13 +120,18 @@ def _of_rows(count: int) -> None:
     _measure("findings", lambda: files.findings(run), FINDINGS)
 
 
-def _measure(what: str, make: Callable[[], Export], floor: str) -> None:
+def _measure(what: str, make: Callable[[], Export], *floors: str) -> None:
+    if _wanted and not what.startswith(tuple(_wanted)):
+        return
     read = _apart(make)
     ground.head(f"{what}, {read.rows:,} rows, {read.size / 2**20:.1f} MiB")
-    copied = _copy(floor, read.rows)
     rate = read.rows / read.seconds
-    remark = f"{rate / copied:.3f} of \\copy, header after {read.header:.2f} s, memory +{read.peak:.1f} MiB"
-    ground.say("ours", rate, "rows/s", remark)
+    of = ", ".join(f"{rate / _copy(floor, read.rows):.3f}" for floor in floors)
+    first = f"header after {read.header:.2f} s, rows after {read.first:.2f} s"
+    ground.say("ours", rate, "rows/s", f"{of} of \\copy, {first}, memory +{read.peak:.1f} MiB")
+    if read.rows <= ROWS:
+        alone = _apart(lambda: dataclasses.replace(make(), straight=None))
+        ground.say("Python alone", alone.rows / alone.seconds, "rows/s")
 
 
 def _copy(query: str, rows: int) -> float:
@@ -144,17 +166,18 @@ def _apart(make: Callable[[], Export]) -> Read:
 
 def _read(make: Callable[[], Export]) -> Read:
     connections["default"].ensure_connection()
-    file, size, header = make(), 0, 0.0
+    file, size, header, first = make(), 0, 0.0, 0.0
     began = time.perf_counter()
 
     def to_its_end() -> None:
-        nonlocal size, header
+        nonlocal size, header, first
         for chunk in file.chunks(bom=False):
+            first = first or (header and time.perf_counter() - began)
             header = header or time.perf_counter() - began
             size += len(chunk)
 
     peak = ground.peak_mib(to_its_end)
-    return Read(file.count, size, time.perf_counter() - began, header, peak)
+    return Read(file.count, size, time.perf_counter() - began, header, first, peak)
 
 
 def _naive(read: Callable[[], Any]) -> None:

@@ -60,6 +60,14 @@ EXECUTIONS = """
     SELECT md5('execution ' || id)::uuid, id, 'SETTLED', fact, 'BUY', 'EUR', '250.00', '2.5', '100.00',
         'XETR', filled_at, '0.25', filled_at::date
     FROM orders_order"""
+EXECUTION_EVENTS = """
+    INSERT INTO orders_journalentry (order_id, source, outcome, event_id, delivery_id, type, status, occurred_at,
+        recorded_at, applied_at, actor, message, payload)
+    SELECT o.id, 'WEBHOOK', 'APPLIED', md5('event of ' || o.id)::uuid, 1, 'EXECUTION.FILLED', 'FILLED',
+        created_at + interval '3 s', created_at + interval '4 s', created_at + interval '4 s', '', '',
+        convert_to('{"object": {"side": "BUY", "share_quantity": "2.5", "price": "100.00", "cash_amount": "250.00",'
+            || ' "currency": "EUR", "taxes": [{"type": "TOTAL", "amount": "0.25"}]}}', 'UTF8')
+    FROM orders_order o WHERE EXISTS (SELECT 1 FROM orders_journalentry j WHERE j.order_id = o.id)"""
 STAFF_ENTRIES = """
     INSERT INTO orders_journalentry (portfolio_order_id, source, outcome, type, status, occurred_at,
         recorded_at, actor, message, payload)
@@ -99,6 +107,13 @@ def fill_executions() -> None:
     with connection.cursor() as cursor:
         cursor.execute(EXECUTIONS)
         cursor.execute("ANALYZE orders_execution")
+
+
+def fill_execution_events() -> None:
+    """Add the event of an execution to each order that has entries."""
+    with connection.cursor() as cursor:
+        cursor.execute(EXECUTION_EVENTS)
+        cursor.execute("ANALYZE orders_journalentry")
 
 
 def fill_findings(run: int, count: int) -> None:
