@@ -4,7 +4,7 @@ PostgreSQL takes the columns as binary arrays, SQLite the rows one by one from C
 ``in`` for many ids, which PostgreSQL gets as one array instead of one by one.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -78,6 +78,25 @@ def ask_for_row(statement: str, parameters: Sequence[Any]) -> tuple[Any, ...] | 
         cursor.execute(statement, parameters)
         found = cursor.fetchone()
     return tuple(found) if found else None
+
+
+def stream(query: models.QuerySet, *, portion: int) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a ``values_list`` in a transaction, ``portion`` by ``portion``.
+
+    On PostgreSQL in binary, at half the CPU, and without what Django's fields make of a value.
+    """
+    if connection.vendor != "postgresql":
+        yield from query.iterator(chunk_size=portion)
+        return
+    try:
+        statement, parameters = query.query.sql_with_params()
+    except EmptyResultSet:
+        return
+    with connection.wrap_database_errors, connection.chunked_cursor() as wrapper:
+        cursor: Any = wrapper.cursor
+        cursor.execute(statement, parameters, binary=True)
+        while rows := cursor.fetchmany(portion):
+            yield from rows
 
 
 def upsert(

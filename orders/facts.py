@@ -175,6 +175,12 @@ def _told(columns: Mapping[str, Column]) -> _Columns:
     ]
 
 
+def _wanted(columns: _Columns, names: Collection[str] | None) -> _Columns:
+    if names is None:
+        return columns
+    return [it for it in columns if it[0] in names] if names else ()
+
+
 _FIXED = {kind: _told(columns) for kind, columns in FIXED.items()}
 _CURRENT = {kind: _told(columns) for kind, columns in CURRENT.items()}
 
@@ -199,8 +205,8 @@ class _Stamp:
         pk, status = uuid(upstream, "id", required=True), _status(kind, upstream)
         key = key_of(kind, status, self.version, self.tie, is_answer=self.is_answer)
         names = self.wants(kind, pk, order_id, key) if self.wants else None
-        fixed, odd_fixed = self._read(_FIXED[kind], upstream, names)
-        current, odd_current = self._read(_CURRENT[kind], upstream, names)
+        fixed, odd_fixed = self._read(_wanted(_FIXED[kind], names), upstream)
+        current, odd_current = self._read(_wanted(_CURRENT[kind], names), upstream)
         return Fact(
             kind=kind,
             id=pk,
@@ -215,13 +221,11 @@ class _Stamp:
         )
 
     def _read(
-        self, columns: "_Columns", upstream: Mapping[str, Any], names: Collection[str] | None
+        self, columns: _Columns, upstream: Mapping[str, Any]
     ) -> tuple[dict[str, object], list[str]]:
         read: dict[str, object] = {}
         odd = []
         for name, told, column, nothing in columns:
-            if names is not None and name not in names:
-                continue
             if upstream.get(told) is None:  # as most are, and as every reader has it
                 read[name] = nothing
                 continue

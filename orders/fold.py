@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -170,8 +171,15 @@ def wanted(kind: Kind, row: Row, key: str) -> Collection[str] | None:
     if key > row.fact:
         return None
     before = attribute_facts(row)
-    blank = (it for it in FIXED[kind] if it not in before and _blank(getattr(row, it)))
+    fixed = _fixed_of[kind](row)
+    blank: Iterable[str] = ()
+    if None in fixed or "" in fixed:
+        told = zip(FIXED[kind], fixed, strict=True)
+        blank = (it for it, value in told if _blank(value) and it not in before)
     return [*(name for name, given_by in before.items() if key > given_by), *blank]
+
+
+_fixed_of: Mapping[Kind, Any] = {kind: attrgetter(*names) for kind, names in FIXED.items()}
 
 
 def attribute_facts(row: Row) -> dict[str, str]:

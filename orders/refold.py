@@ -8,15 +8,18 @@ what it may have told of stays as it is. Source: the model, sections 1 (state an
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Greatest, Least
 
 from backoffice.database import may_pass
-from orders import from_orders, projection, rows
+from backoffice.moments import EARLIEST, LATEST
+from orders import bulk, from_orders, projection, rows
 from orders.attributes import UnreadableError
 from orders.facts import Reading, Wants
 from orders.fold import Listing, essential, told_filled_at
@@ -51,9 +54,9 @@ WHOLE: dict[Kind, Callable[[Any], Any]] = {
     for kind, columns in STATE.items()
 }
 SUBJECT = {Kind.PORTFOLIO_ORDER: "portfolio_order_id", Kind.ORDER: "order_id"}
+MOMENTS = ("occurred_at", "recorded_at")
 COLUMNS = (
-    "pk", "portfolio_order_id", "order_id", "source", "event_id", "type", "occurred_at",
-    "recorded_at", "payload",
+    "pk", "portfolio_order_id", "order_id", "source", "event_id", "type", "payload", *MOMENTS,
 )  # fmt: skip
 AT_ONCE = 200  # entries fetched: the payload of one may be as long as a hundred others
 Pair = tuple[Any, Any]
@@ -110,9 +113,9 @@ class _Entry:
     source: str
     event_id: UUID | None
     type: str
+    payload: Any
     occurred_at: datetime
     recorded_at: datetime
-    payload: Any
     outcome: str = Outcome.APPLIED
     message: str = ""
     repeat_of: UUID | None = None
@@ -310,8 +313,21 @@ def _matched(told: dict[UUID, Any], held: dict[UUID, Any]) -> Iterator[Pair]:
 
 def _entries(query: QuerySet[JournalEntry]) -> Iterator[_Entry]:
     """Yield entries, the newest first: what they tell is most often what counts, and the others add nothing."""
-    for values in query.order_by("-occurred_at").values_list(*COLUMNS).iterator(chunk_size=AT_ONCE):
-        yield _Entry(*values)
+    found = query.order_by("-occurred_at")
+    if connection.vendor == "postgresql":  # which has moments that Python has not
+        found = found.annotate(**{f"{it}_here": _in_our_time(it) for it in MOMENTS})
+        columns = [f"{it}_here" if it in MOMENTS else it for it in COLUMNS]
+    else:
+        columns = list(COLUMNS)
+    for *values, occurred_at, recorded_at in bulk.stream(
+        found.values_list(*columns), portion=AT_ONCE
+    ):
+        yield _Entry(*values, occurred_at.replace(tzinfo=UTC), recorded_at.replace(tzinfo=UTC))
+
+
+def _in_our_time(column: str) -> Least:
+    """Return a moment as MomentField reads it where there is no NULL: a placeholder as the nearest of our time."""
+    return Least(Greatest(column, Value(EARLIEST)), Value(LATEST))
 
 
 def _read(entry: _Entry, *, wants: Wants | None = None) -> Reading:
