@@ -80,10 +80,10 @@ class _Busy:
 
 
 @contextmanager
-def _few_looks_for_cycles() -> Iterator[None]:
+def few_looks_for_cycles() -> Iterator[None]:
     """Look for cycles less often: a batch holds much and makes none, and looking costs a tenth.
 
-    Only while a drain is at it: a request is in a cycle with its answer, and holds its body until
+    Only while a drain or a rebuild is at it: a request is in a cycle with its answer, and holds its body until
     somebody looks. Threads that overlap look as often as usual, at worst.
     """
     gc.set_threshold(50_000, 20, 50)
@@ -93,7 +93,7 @@ def _few_looks_for_cycles() -> Iterator[None]:
         gc.set_threshold(*USUAL_LOOKS)
 
 
-@_few_looks_for_cycles()
+@few_looks_for_cycles()
 def drain(
     *,
     now: datetime,

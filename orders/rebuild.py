@@ -28,6 +28,7 @@ from backoffice.database import limits, snapshot
 from orders import refold
 from orders.lifecycle import Kind
 from orders.models import Execution, JournalEntry, Order, PortfolioOrder
+from orders.projection import few_looks_for_cycles
 from orders.refold import CLOCKS, Difference, Part, Spoilt
 from orders.rewrite import Mark, Rewrite, mark
 from orders.scratch import Corrections, Damage, Listings
@@ -243,6 +244,7 @@ class _Worker:
         self._all_listings: list[Listings] = []
         self._taking: Taking | None = None
 
+    @few_looks_for_cycles()
     def __call__(self, job: Job) -> Result:
         """Do a job."""
         if job.is_taking:
