@@ -319,10 +319,11 @@ def _entries(query: QuerySet[JournalEntry]) -> Iterator[_Entry]:
         columns = [f"{it}_here" if it in MOMENTS else it for it in COLUMNS]
     else:
         columns = list(COLUMNS)
-    for *values, occurred_at, recorded_at in bulk.stream(
-        found.values_list(*columns), portion=AT_ONCE
-    ):
-        yield _Entry(*values, occurred_at.replace(tzinfo=UTC), recorded_at.replace(tzinfo=UTC))
+    for row in bulk.stream(found.values_list(*columns), portion=AT_ONCE):
+        entry = _Entry(*row)
+        entry.occurred_at = entry.occurred_at.replace(tzinfo=UTC)
+        entry.recorded_at = entry.recorded_at.replace(tzinfo=UTC)
+        yield entry
 
 
 def _in_our_time(column: str) -> Least:
