@@ -177,7 +177,7 @@ def _statement(part: Part, rules: Rules, *, transitions_only: bool) -> str:
             FROM (
                 SELECT weighed.*, CASE WHEN {is_shown} THEN 0 ELSE 1 END AS is_hidden,
                     CASE WHEN is_step THEN rank ELSE 9 END AS ord,
-                    recorded_at - occurred_at > {late} AS is_late
+                    CASE WHEN is_event THEN recorded_at - occurred_at > {late} END AS is_late
                 FROM (
                     SELECT sorted.*, is_report AND before <> status AS is_step, {IS_FINE} AS is_fine
                     FROM (
