@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from orders.fold import Listing
@@ -51,13 +51,26 @@ class Corrected:
     portfolio_order_id: UUID | None = None
 
 
-class Listings:
-    """The lines of lists that portfolio orders told, by order; "" is a file that goes with the object."""
+class _File:
+    """A file of its own database, closed with the object; "" is one that goes with it."""
+
+    tables: ClassVar[str]
 
     def __init__(self, path: Path | str = "", *, is_new: bool = True) -> None:
-        self._db = _open(path)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute("PRAGMA synchronous = OFF")
         if is_new:
-            self._db.execute(LISTINGS)
+            self._db.executescript(self.tables)
+
+    def __del__(self) -> None:
+        self._db.close()
+
+
+class Listings(_File):
+    """The lines of lists that portfolio orders told, by order."""
+
+    tables = LISTINGS
 
     def keep(self, listings: Iterable[Listing]) -> None:
         """Keep lines: of lines that say the same the one that counts most."""
@@ -95,18 +108,11 @@ class Listings:
         ).fetchone()
         return UUID(bytes=found[0]) if found else None
 
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
 
-
-class Corrections:
+class Corrections(_File):
     """The rows that differ from the journal, as it gives them."""
 
-    def __init__(self, path: Path | str = "", *, is_new: bool = True) -> None:
-        self._db = _open(path)
-        if is_new:
-            self._db.executescript(CORRECTIONS)
+    tables = CORRECTIONS
 
     def correct(self, kind: Kind, pk: UUID, row: Any) -> None:
         """Note a row that differs; ``row`` is None where there should be none."""
@@ -149,17 +155,6 @@ class Corrections:
                         portfolio_order_id=UUID(bytes=parent) if parent else None,
                     )
         return found
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-
-def _open(path: Path | str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = OFF")
-    db.execute("PRAGMA synchronous = OFF")
-    return db
 
 
 @contextmanager
