@@ -159,14 +159,17 @@ def test_a_thread_rings_for_a_whole_burst_and_for_what_comes_later(queue):
     assert queue().headers["task"] == "tests.doorbell"
 
 
-def test_a_thread_that_rings_in_vain_holds_up_nobody(frozen):
+def test_a_thread_that_rings_in_vain_holds_up_nobody_and_announces_it(frozen, monkeypatch):
+    announced = []
+    monkeypatch.setattr(doorbell, "_announce", announced.append)  # over the database
     ringer = doorbell.Ringer()
 
     began = time.monotonic()
     ringer.ring(bell)
 
     assert time.monotonic() - began < doorbell.TIMEOUT
-    wait_until(doorbell.breaker.is_open, seconds=5)
+    wait_until(lambda: announced, seconds=5)
+    assert doorbell.breaker.is_open()
 
 
 def test_a_thread_that_could_not_start_is_tried_again(queue, monkeypatch):
