@@ -160,7 +160,7 @@ def test_a_thread_rings_for_a_whole_burst_and_for_what_comes_later(queue):
 
 
 def test_a_thread_that_rings_in_vain_holds_up_nobody_and_announces_it(frozen, monkeypatch):
-    announced = []
+    announced: list[object] = []
     monkeypatch.setattr(doorbell, "_announce", announced.append)  # over the database
     ringer = doorbell.Ringer()
 
